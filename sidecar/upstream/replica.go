@@ -1,0 +1,206 @@
+package upstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"clamav-sidecar/sidecar/clamd"
+)
+
+const (
+	dialTimeout = 2 * time.Second
+	// idleTime is how long a session may lie unused. clamd closes one after its
+	// CommandReadTimeout, 30 s by default.
+	idleTime = 20 * time.Second
+	maxIdle  = 32 // sessions for each replica
+)
+
+// State of a replica.
+type State string
+
+// A replica begins unknown, and is from its first check on one of the others.
+const (
+	Unknown State = "unknown"
+	Healthy State = "healthy"
+	Down    State = "down"
+)
+
+// Replica is what is known of one replica at a moment.
+type Replica struct {
+	// Address is host:port, or the path of a Unix socket.
+	Address string
+	State   State
+	// Error is why it is Down; else "".
+	Error string
+	// InFlight is the number of bodies that are being sent to it or scanned by it.
+	InFlight int
+	// Version as of Checked.
+	Version clamd.Version
+	// Checked is when it last answered VERSION; zero: never.
+	Checked time.Time
+}
+
+// Stats are counters since the start, and gauges, over all replicas.
+type Stats struct {
+	// Open bodies have been let in and have no verdict yet; of these, Scanning
+	// hold one of the slots and Queued wait for one.
+	Open, Scanning, Queued int
+	// Refused scans found the queue full; TimedOut ones waited QueueTimeout.
+	Refused, TimedOut uint64
+	// Retries are bodies sent again after a replica was lost under them.
+	Retries uint64
+	// Ejections are the times that a replica that was not down went down.
+	Ejections uint64
+}
+
+// replica is one clamd: its sessions, its load and its health.
+type replica struct {
+	network, address string
+	pool             *Pool
+	stop             context.CancelFunc // ends its watch
+	inFlight         atomic.Int64
+	answered         atomic.Int64  // when it last gave a reply, in Unix nanoseconds
+	checkNow         chan struct{} // wakes its watch
+
+	state atomic.Value // State
+
+	mu      sync.Mutex
+	gone    bool // no longer among the pool's replicas
+	err     error
+	version clamd.Version
+	checked time.Time
+	idle    []idleSession // the last one used is the next one taken
+}
+
+type idleSession struct {
+	*clamd.Session
+	since time.Time
+}
+
+func newReplica(pool *Pool, network, address string) *replica {
+	r := &replica{network: network, address: address, pool: pool, checkNow: make(chan struct{}, 1)}
+	r.state.Store(Unknown)
+	return r
+}
+
+func (r *replica) is(s State) bool { return r.state.Load() == s }
+
+func (r *replica) snapshot() Replica {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := Replica{
+		Address:  r.address,
+		State:    r.state.Load().(State),
+		InFlight: int(r.inFlight.Load()),
+		Version:  r.version,
+		Checked:  r.checked,
+	}
+	if r.err != nil {
+		s.Error = r.err.Error()
+	}
+	return s
+}
+
+func (r *replica) result(reply clamd.Reply) Result {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return Result{Reply: reply, Replica: r.address, Version: r.version}
+}
+
+// scan sends a body over a session and gives the reply; sent says whether the
+// replica may have got all of it. A session that clamd has closed since its
+// last use costs a new connection and is no fault of the replica.
+func (r *replica) scan(blocks []*clamd.Block, deadline time.Time) (reply clamd.Reply, sent bool, err error) {
+	r.inFlight.Add(1)
+	defer r.inFlight.Add(-1)
+	session := r.take()
+	for {
+		if session == nil {
+			conn, err := r.dial(context.Background())
+			if err != nil {
+				return clamd.Reply{}, sent, err
+			}
+			session = clamd.NewSession(conn)
+		}
+		used := session.Used()
+		sent = true
+		reply, err = exchange(session, blocks, deadline)
+		if err == nil && session.Reusable(reply) {
+			r.put(session)
+			return reply, sent, nil
+		}
+		session.Close()
+		if !used || !staleSession(reply, err) {
+			return reply, sent, err
+		}
+		session = nil
+	}
+}
+
+// staleSession says whether an exchange over a used session went as it does
+// when clamd had closed it before.
+func staleSession(reply clamd.Reply, err error) bool {
+	if err != nil {
+		return errors.Is(err, clamd.ErrConnection)
+	}
+	return reply.ID == 0 && !reply.TooLarge()
+}
+
+func (r *replica) dial(ctx context.Context) (net.Conn, error) {
+	dialer := net.Dialer{Timeout: dialTimeout}
+	conn, err := dialer.DialContext(ctx, r.network, r.address)
+	if err != nil {
+		var op *net.OpError
+		if errors.As(err, &op) {
+			err = op.Err // the address is told by who logs it
+		}
+		return nil, fmt.Errorf("connect: %w: %w", clamd.ErrConnection, err)
+	}
+	return conn, nil
+}
+
+// take gives the session that was used last, nil when none is fresh enough.
+func (r *replica) take() *clamd.Session {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	last := len(r.idle) - 1
+	if last < 0 || time.Since(r.idle[last].since) > idleTime {
+		return nil
+	}
+	s := r.idle[last]
+	r.idle[last] = idleSession{}
+	r.idle = r.idle[:last]
+	return s.Session
+}
+
+// put keeps a session that has given a reply for the next body, or closes it.
+func (r *replica) put(s *clamd.Session) {
+	now := time.Now()
+	r.answered.Store(now.UnixNano())
+	r.mu.Lock()
+	keep := !r.gone && len(r.idle) < maxIdle
+	if keep {
+		r.idle = append(r.idle, idleSession{s, now})
+	}
+	r.mu.Unlock()
+	if !keep {
+		s.Close()
+	}
+}
+
+// prune closes the sessions that have been idle for longer than age.
+func (r *replica) prune(age time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	kept := 0
+	for kept < len(r.idle) && time.Since(r.idle[kept].since) > age {
+		r.idle[kept].Close()
+		kept++
+	}
+	r.idle = append(r.idle[:0], r.idle[kept:]...)
+}
