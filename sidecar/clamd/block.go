@@ -1,10 +1,18 @@
 package clamd
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"math/bits"
+)
 
 const (
-	// BlockSize is how many bytes of a body a Block holds.
-	BlockSize = 64 << 10
+	// BlockSize is how many bytes of a body a Block holds: somewhat more than
+	// 64 KiB, so that a body of 64 KiB, and the look for its end, fit in one.
+	BlockSize = blockMemory - intSize - headroom - tailroom
+
+	// blockMemory is what a Block takes: nine pages of Go's allocator.
+	blockMemory = 72 << 10
+	intSize     = bits.UintSize / 8
 
 	begin    = "zIDSESSION\x00"
 	instream = "zINSTREAM\x00"

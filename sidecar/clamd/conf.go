@@ -1,7 +1,6 @@
 package clamd
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -12,7 +11,6 @@ import (
 
 const (
 	maxConfSize = 1 << 20 // bytes; clamd.conf with every comment has 30 KiB
-	maxConfLine = 4 << 10 // bytes
 	maxAddrs    = 64
 )
 
@@ -47,28 +45,33 @@ func ReadConf(path string) (Conf, error) {
 // ParseConf reads a clamd.conf. Options that it does not use are passed over,
 // since the same file also serves clamdscan; a bad value of one that it does
 // use is an error with the line's number, and so is a file that names no clamd.
-// All faults come in one error. Source: clamd.conf(5).
+// All faults come in one error. Of an option that stands twice the first counts,
+// as it does for clamd (seen with 1.4.6); only TCPAddr may repeat.
+// Source: clamd.conf(5).
 func ParseConf(r io.Reader) (Conf, error) {
+	text, err := io.ReadAll(io.LimitReader(r, maxConfSize+1))
+	if err != nil {
+		return Conf{}, err
+	}
+	if len(text) > maxConfSize {
+		return Conf{}, fmt.Errorf("the file is larger than %s", FormatSize(maxConfSize))
+	}
 	var (
 		conf   Conf
 		faults []error
+		number int
+		seen   = map[string]bool{} // names of options
 	)
-	lines := bufio.NewScanner(io.LimitReader(r, maxConfSize+1))
-	lines.Buffer(make([]byte, 0, maxConfLine), maxConfLine)
-	read := 0
-	for number := 1; lines.Scan(); number++ {
-		read += len(lines.Bytes()) + 1
-		if err := conf.set(lines.Text()); err != nil {
+	for line := range strings.Lines(string(text)) {
+		number++
+		name, value := option(line)
+		if seen[name] && name != "TCPAddr" {
+			continue
+		}
+		seen[name] = true
+		if err := conf.set(name, value); err != nil {
 			faults = append(faults, fmt.Errorf("line %d: %w", number, err))
 		}
-	}
-	switch err := lines.Err(); {
-	case errors.Is(err, bufio.ErrTooLong):
-		faults = append(faults, fmt.Errorf("a line is longer than %d bytes", maxConfLine))
-	case err != nil:
-		faults = append(faults, err)
-	case read > maxConfSize:
-		faults = append(faults, fmt.Errorf("the file is larger than %s", FormatSize(maxConfSize)))
 	}
 	if len(faults) == 0 {
 		faults = append(faults, conf.check())
@@ -79,14 +82,18 @@ func ParseConf(r io.Reader) (Conf, error) {
 	return conf, nil
 }
 
-// set takes in one line.
-func (c *Conf) set(line string) error {
+// option splits a line; name is "" where it holds none.
+func option(line string) (name, value string) {
 	line = strings.TrimSpace(line)
 	if line == "" || line[0] == '#' {
-		return nil
+		return "", ""
 	}
-	name, value, _ := strings.Cut(strings.ReplaceAll(line, "\t", " "), " ")
-	value = unquote(strings.TrimSpace(value))
+	name, value, _ = strings.Cut(strings.ReplaceAll(line, "\t", " "), " ")
+	return name, unquote(strings.TrimSpace(value))
+}
+
+// set takes in one option.
+func (c *Conf) set(name, value string) error {
 	switch name {
 	case "TCPAddr":
 		if err := checkHost(value); err != nil {

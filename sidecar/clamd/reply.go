@@ -24,8 +24,7 @@ const (
 // Reply is clamd's reply to INSTREAM.
 type Reply struct {
 	// ID is the command's number in its session, counted from 1; 0 in a reply
-	// that belongs to the connection and not to a command, after which clamd
-	// closes it.
+	// that names no command.
 	ID     uint32
 	Status Status
 	// Text is the signature's name for Found, what went wrong for Error.

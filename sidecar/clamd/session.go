@@ -33,7 +33,7 @@ type Session struct {
 	begun bool   // IDSESSION has been sent
 	open  bool   // a body has begun and has not ended
 	id    uint32 // of the last command sent
-	gone  error  // a write failed: clamd may still have said why
+	gone  error  // the body cannot be ended: clamd may still have said why
 	vec   [][]byte
 	reply []byte // received and not yet read
 }
@@ -48,16 +48,26 @@ func (s *Session) Close() error { return s.conn.Close() }
 // have closed it since.
 func (s *Session) Used() bool { return s.begun }
 
+// Quiet says whether clamd has neither closed the connection nor said anything
+// that nobody asked for, as far as is known by now. It does not wait.
+func (s *Session) Quiet() bool { return len(s.reply) == 0 && !readable(s.conn) }
+
 // Send writes a body's next blocks as one chunk, in one write; last ends the
 // body. The blocks stay the caller's, and their bytes are not changed.
 //
 // When clamd refuses a body it replies and closes the connection, so that the
-// write fails. Send then returns nil for a last write, and ErrConnection for
-// another; ReadReply gives what clamd said.
+// write fails. Send then returns ErrConnection, or nil if the blocks were the
+// last; in both cases ReadReply gives what clamd said.
 func (s *Session) Send(blocks []*Block, last bool, deadline time.Time) error {
 	size := 0
 	for _, b := range blocks {
 		size += b.Len()
+	}
+	if s.open && last && !s.Quiet() {
+		// It may be clamd's refusal; an OK would be for a body that is not all
+		// there yet.
+		s.open, s.gone = false, fmt.Errorf("%w: a reply before the body had ended", ErrMalformed)
+		return nil
 	}
 	prefix := ""
 	if !s.open {
@@ -125,9 +135,10 @@ func (s *Session) ReadReply(deadline time.Time) (Reply, error) {
 	return reply, nil
 }
 
-// Reusable says whether another body may follow after this reply.
+// Reusable says whether another body may follow after this reply. clamd closes
+// the connection behind most errors.
 func (s *Session) Reusable(r Reply) bool {
-	return s.gone == nil && !s.open && r.ID != 0
+	return s.gone == nil && !s.open && r.Status != Error
 }
 
 // readLine reads up to the zero byte that ends a reply. What clamd says as it

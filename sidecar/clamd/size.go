@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"strconv"
-	"strings"
 )
 
 // ParseSize reads a size in bytes the way clamd.conf writes one: a whole
@@ -26,7 +25,7 @@ func ParseSize(s string) (int64, error) {
 		digits = s[:len(s)-1]
 	}
 	n, err := strconv.ParseUint(digits, 10, 63)
-	if err != nil || strings.HasPrefix(digits, "+") {
+	if err != nil {
 		return 0, fmt.Errorf("%q is not a size: want a whole number of bytes, or one with K, M or G behind it, such as 100M", s)
 	}
 	if n > uint64(math.MaxInt64/unit) {

@@ -29,6 +29,9 @@ func ParseVersion(line string) (Version, error) {
 	}
 	parts := strings.SplitN(text, "/", 3)
 	version := Version{Engine: parts[0]}
+	if version.Engine == "" || len(parts) == 2 {
+		return Version{}, fmt.Errorf("%w: %.120q is not a version", ErrMalformed, line)
+	}
 	if len(parts) == 3 {
 		number, err := strconv.Atoi(parts[1])
 		if err != nil || number < 0 {

@@ -19,7 +19,7 @@ type memory struct {
 // newMemory bounds the replay memory to size bytes, rounded down to blocks.
 func newMemory(size int64) *memory {
 	return &memory{
-		most: size / clamd.BlockSize,
+		most: size / int64(clamd.BlockSize),
 		pool: sync.Pool{New: func() any { return new(clamd.Block) }},
 	}
 }

@@ -41,7 +41,7 @@ type Config struct {
 	MaxFileSize int64
 	// ReplayMemory bounds, in bytes and over all scans together, what is held
 	// of bodies so that they can be scanned again on another replica. Bodies of
-	// up to clamd.BlockSize always can.
+	// up to 64 KiB always can, whatever this is.
 	ReplayMemory int64
 	// Observe, if set, is called once for each scan as it ends; err is nil when
 	// there is a verdict. It must not block, and is called concurrently.
@@ -91,8 +91,8 @@ func (s *Scanner) Command(ctx context.Context, name string) ([]byte, error) {
 func (s *Scanner) Scan(ctx context.Context, body io.Reader, opt Options) (Verdict, error) {
 	start := time.Now()
 	upload := upload{body: body, limit: s.MaxFileSize(), held: held{memory: s.memory}}
+	defer upload.held.free()
 	result, err := s.scan(ctx, &upload, opt.Size)
-	upload.held.free()
 
 	verdict := Verdict{Bytes: upload.size, Replica: result.Replica, Version: result.Version}
 	if err == nil {
@@ -122,7 +122,7 @@ func (s *Scanner) scan(ctx context.Context, u *upload, declared int64) (upstream
 	case err != nil:
 		return upstream.Result{}, err
 	case whole:
-		u.pad()
+		u.pad(u.held.blocks[0])
 		return s.pool.Scan(ctx, u.held.blocks)
 	}
 	return s.stream(ctx, u)
@@ -134,6 +134,7 @@ func (s *Scanner) stream(ctx context.Context, u *upload) (upstream.Result, error
 	if err != nil {
 		return upstream.Result{}, err
 	}
+	defer stream.Close()
 	for _, b := range u.held.blocks {
 		if b.Len() > 0 && !stream.Send(b) {
 			return stream.Finish(ctx, nil)
@@ -143,8 +144,10 @@ func (s *Scanner) stream(ctx context.Context, u *upload) (upstream.Result, error
 	for {
 		ended, err := u.next(block)
 		if err != nil {
-			stream.Abort()
 			return upstream.Result{}, err
+		}
+		if ended {
+			u.pad(block)
 		}
 		if ended || !stream.Send(block) {
 			return stream.Finish(ctx, block)

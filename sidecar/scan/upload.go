@@ -34,7 +34,7 @@ type upload struct {
 // memory is to be had. When its declared size does not fit, nothing is held.
 func (u *upload) hold(declared int64) (whole bool, err error) {
 	block := u.held.first()
-	if more := (declared - 1) / clamd.BlockSize; more > 0 && !u.held.reserve(more) {
+	if more := (declared - 1) / int64(clamd.BlockSize); more > 0 && !u.held.reserve(more) {
 		return false, nil
 	}
 	for {
@@ -91,12 +91,11 @@ func (u *upload) read(block *clamd.Block) error {
 	return fmt.Errorf("%w after %d bytes: %w", ErrUpload, u.size, io.ErrNoProgress)
 }
 
-// pad makes a body long enough for clamd to scan it.
-func (u *upload) pad() {
+// pad makes a body long enough for clamd to scan it; last is its last block.
+func (u *upload) pad(last *clamd.Block) {
 	if u.size < minScanned {
-		block := u.held.blocks[0]
-		clear(block.Free()[:minScanned-u.size])
-		block.Grow(int(minScanned - u.size))
+		clear(last.Free()[:minScanned-u.size])
+		last.Grow(int(minScanned - u.size))
 	}
 }
 

@@ -15,8 +15,11 @@ import (
 
 const (
 	lookInterval = 5 * time.Second
-	lookTimeout  = 3 * time.Second
-	maxReplicas  = 256
+	// minLookInterval keeps scans that find no replica from asking DNS all the
+	// time.
+	minLookInterval = 500 * time.Millisecond
+	lookTimeout     = 3 * time.Second
+	maxReplicas     = 256
 )
 
 // discovery keeps the pool's replicas in step with clamd.conf and DNS. One
@@ -132,7 +135,7 @@ func (d *discovery) report(err error) {
 	case fault == "":
 		d.pool.log.Info("replicas can be looked up again")
 	default:
-		d.pool.log.Error("cannot look up replicas, keeping what is known", "error", err)
+		d.pool.log.Error("cannot look up all replicas", "error", err)
 	}
 	d.fault = fault
 }

@@ -15,6 +15,9 @@ import (
 const (
 	checkInterval = 3 * time.Second
 	checkTimeout  = 3 * time.Second
+	// askAgain is when a VERSION without an answer is given up: the host may
+	// have vanished, and another one answer at the same address.
+	askAgain = time.Minute
 	// The back-off between the checks of a replica that is down doubles from
 	// the first to the second.
 	firstBackOff = 50 * time.Millisecond
@@ -32,12 +35,12 @@ type answer struct {
 func (r *replica) watch(ctx context.Context) {
 	defer r.leave()
 	var (
-		pending <-chan answer // the one call that may be under way
+		pending <-chan answer // the call that is under way
 		started time.Time     // of that call
 		backOff = firstBackOff
 	)
 	for {
-		if pending == nil {
+		if pending == nil || time.Since(started) > askAgain {
 			pending, started = r.ask(), time.Now()
 		}
 		select {
@@ -60,18 +63,15 @@ func (r *replica) watch(ctx context.Context) {
 		} else {
 			backOff = firstBackOff
 		}
-		select {
-		case <-ctx.Done():
+		if !sleep(ctx, wait, r.checkNow) {
 			return
-		case <-r.checkNow:
-		case <-time.After(wait):
 		}
 	}
 }
 
-// ask sends VERSION. The goroutine ends with the connection: go-clamd knows no
-// deadline, so that watch, which waits no longer than checkTimeout, never has
-// more than one under way.
+// ask sends VERSION. go-clamd knows no deadline, so that the goroutine ends with
+// the connection; watch waits no longer than checkTimeout for it, and begins no
+// other one before askAgain.
 func (r *replica) ask() <-chan answer {
 	address := r.network + "://" + r.address
 	answers := make(chan answer, 1)

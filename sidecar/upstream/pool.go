@@ -15,6 +15,10 @@ import (
 	"clamav-sidecar/sidecar/clamd"
 )
 
+// commandTimeout is longer than that of a health check, since clamd answers
+// STATS only when one of its threads is free.
+const commandTimeout = 10 * time.Second
+
 // Config for a Pool.
 type Config struct {
 	// ClamdConf is the path of the clamd.conf that names the replicas. It is
@@ -84,11 +88,8 @@ func (p *Pool) Run(ctx context.Context) error {
 		if first {
 			close(p.found)
 		}
-		select {
-		case <-ctx.Done():
+		if !sleep(ctx, minLookInterval, nil) || !sleep(ctx, lookInterval-minLookInterval, p.lookNow) {
 			return nil
-		case <-p.lookNow:
-		case <-time.After(lookInterval):
 		}
 	}
 }
@@ -153,10 +154,10 @@ func (p *Pool) Command(ctx context.Context, name string) ([]byte, error) {
 		if err != nil {
 			return err
 		}
-		reply, err = clamd.Command(conn, name, time.Now().Add(checkTimeout))
+		reply, err = clamd.Command(conn, name, time.Now().Add(commandTimeout))
 		return err
 	})
-	return reply, err
+	return reply, why(err, false)
 }
 
 // try calls do with one replica after the other, until do succeeds or gives an
@@ -178,6 +179,9 @@ func (p *Pool) try(ctx context.Context, do func(*replica) error) error {
 		err := do(r)
 		if err == nil {
 			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err() // the caller's end, which says nothing of the replica
 		}
 		if lost(err) {
 			r.suspect(err)
@@ -207,13 +211,15 @@ func (p *Pool) awaitFirstLook(ctx context.Context) error {
 		return nil
 	default:
 	}
-	ctx, cancel := context.WithTimeout(ctx, lookTimeout)
-	defer cancel()
+	timer := time.NewTimer(lookTimeout)
+	defer timer.Stop()
 	select {
 	case <-p.found:
 		return nil
-	case <-ctx.Done():
+	case <-timer.C:
 		return ErrNoReplica
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
@@ -253,6 +259,19 @@ func lessLoaded(a, b *replica) *replica {
 		return a
 	}
 	return b
+}
+
+// sleep waits for d or for wake, and says whether ctx still runs.
+func sleep(ctx context.Context, d time.Duration, wake <-chan struct{}) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-wake:
+	case <-timer.C:
+	}
+	return ctx.Err() == nil
 }
 
 // lookSoon wakes the discovery, since the set of replicas may be out of date.

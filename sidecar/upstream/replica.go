@@ -112,10 +112,10 @@ func (r *replica) result(reply clamd.Reply) Result {
 	return Result{Reply: reply, Replica: r.address, Version: r.version}
 }
 
-// scan sends a body over a session and gives the reply; sent says whether the
-// replica may have got all of it. A session that clamd has closed since its
-// last use costs a new connection and is no fault of the replica.
-func (r *replica) scan(blocks []*clamd.Block, deadline time.Time) (reply clamd.Reply, sent bool, err error) {
+// scan sends a body over a session and gives the reply, and how often it sent
+// the body. A session that clamd has closed since its last use costs a new
+// connection and is no fault of the replica.
+func (r *replica) scan(blocks []*clamd.Block, deadline time.Time) (reply clamd.Reply, sends int, err error) {
 	r.inFlight.Add(1)
 	defer r.inFlight.Add(-1)
 	session := r.take()
@@ -123,20 +123,20 @@ func (r *replica) scan(blocks []*clamd.Block, deadline time.Time) (reply clamd.R
 		if session == nil {
 			conn, err := r.dial(context.Background())
 			if err != nil {
-				return clamd.Reply{}, sent, err
+				return clamd.Reply{}, sends, err
 			}
 			session = clamd.NewSession(conn)
 		}
 		used := session.Used()
-		sent = true
+		sends++
 		reply, err = exchange(session, blocks, deadline)
 		if err == nil && session.Reusable(reply) {
 			r.put(session)
-			return reply, sent, nil
+			return reply, sends, nil
 		}
 		session.Close()
 		if !used || !staleSession(reply, err) {
-			return reply, sent, err
+			return reply, sends, err
 		}
 		session = nil
 	}
@@ -164,12 +164,24 @@ func (r *replica) dial(ctx context.Context) (net.Conn, error) {
 	return conn, nil
 }
 
-// take gives the session that was used last, nil when none is fresh enough.
+// take gives the session that was used last and that clamd has not closed, nil
+// when there is none.
 func (r *replica) take() *clamd.Session {
+	for {
+		s := r.pop()
+		if s == nil || s.Quiet() {
+			return s
+		}
+		s.Close()
+	}
+}
+
+// pop takes the session that was used last out of the idle ones.
+func (r *replica) pop() *clamd.Session {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	last := len(r.idle) - 1
-	if last < 0 || time.Since(r.idle[last].since) > idleTime {
+	if last < 0 {
 		return nil
 	}
 	s := r.idle[last]

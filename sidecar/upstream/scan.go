@@ -51,7 +51,8 @@ func (p *Pool) Scan(ctx context.Context, blocks []*clamd.Block) (Result, error) 
 		if sends > 0 {
 			p.retries.Add(1)
 		}
-		reply, sent, err := r.scan(blocks, deadline)
+		reply, n, err := r.scan(blocks, deadline)
+		sends += n
 		if err == nil {
 			result = r.result(reply)
 			if !reply.ReplicaFault() {
@@ -59,10 +60,7 @@ func (p *Pool) Scan(ctx context.Context, blocks []*clamd.Block) (Result, error) 
 			}
 			err = errFault
 		}
-		if sent {
-			sends++
-		}
-		if sends == maxSends {
+		if sends >= maxSends {
 			return fmt.Errorf("%w: %w", errSpent, err)
 		}
 		return err
@@ -89,12 +87,13 @@ func why(err error, sent bool) error {
 }
 
 // Stream is a body that is sent to one replica as it comes. It is not safe for
-// concurrent use. One of Finish and Abort has to be called.
+// concurrent use, and has to be closed.
 type Stream struct {
 	pool    *Pool
 	replica *replica
 	session *clamd.Session
 	over    bool // clamd has refused the rest, or is gone
+	kept    bool // the session serves the next body
 }
 
 // Open connects to a replica. The connection is a new one: an old one might
@@ -128,13 +127,10 @@ func (s *Stream) Send(block *clamd.Block) bool {
 // end marker and gives clamd's reply; after a Send that failed, it sends
 // nothing and gives the reason. The errors are those of Pool.Scan.
 func (s *Stream) Finish(ctx context.Context, last *clamd.Block) (Result, error) {
-	defer s.replica.inFlight.Add(-1)
 	reply, err := s.finish(ctx, last)
-	switch {
-	case err == nil && s.session.Reusable(reply):
+	if err == nil && s.session.Reusable(reply) {
 		s.replica.put(s.session)
-	default:
-		s.session.Close()
+		s.kept = true
 	}
 	if lost(err) {
 		s.replica.suspect(err)
@@ -157,11 +153,13 @@ func (s *Stream) finish(ctx context.Context, last *clamd.Block) (clamd.Reply, er
 	return exchange(s.session, []*clamd.Block{last}, start.Add(s.pool.config.ScanTimeout))
 }
 
-// Abort closes the connection without the end marker, so that clamd drops what
-// it got.
-func (s *Stream) Abort() {
+// Close ends the stream. One that Finish has not ended is closed without the end
+// marker, so that clamd drops what it got.
+func (s *Stream) Close() {
 	s.replica.inFlight.Add(-1)
-	s.session.Close()
+	if !s.kept {
+		s.session.Close()
+	}
 }
 
 // exchange sends what ends a body and waits for the reply.
