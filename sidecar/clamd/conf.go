@@ -65,11 +65,12 @@ func ParseConf(r io.Reader) (Conf, error) {
 	for line := range strings.Lines(string(text)) {
 		number++
 		name, value := option(line)
+		into := &conf
 		if seen[name] && name != "TCPAddr" {
-			continue
+			into = &Conf{} // still looked at for faults
 		}
 		seen[name] = true
-		if err := conf.set(name, value); err != nil {
+		if err := into.set(name, value); err != nil {
 			faults = append(faults, fmt.Errorf("line %d: %w", number, err))
 		}
 	}
