@@ -18,10 +18,9 @@ func readable(conn net.Conn) bool {
 		return true
 	}
 	var peekErr error
-	err = raw.Read(func(fd uintptr) bool {
+	err = raw.Control(func(fd uintptr) { // Read would mind the deadline
 		var b [1]byte
 		_, _, peekErr = syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		return true // whatever it said, do not wait
 	})
 	return err != nil || peekErr != syscall.EAGAIN && peekErr != syscall.EINTR
 }

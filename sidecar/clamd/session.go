@@ -33,7 +33,8 @@ type Session struct {
 	begun bool   // IDSESSION has been sent
 	open  bool   // a body has begun and has not ended
 	id    uint32 // of the last command sent
-	gone  error  // the body cannot be ended: clamd may still have said why
+	early bool   // clamd spoke, or closed, before the body had ended
+	gone  error  // a write failed: clamd may still have said why
 	vec   [][]byte
 	reply []byte // received and not yet read
 }
@@ -66,7 +67,7 @@ func (s *Session) Send(blocks []*Block, last bool, deadline time.Time) error {
 	if s.open && last && !s.Quiet() {
 		// It may be clamd's refusal; an OK would be for a body that is not all
 		// there yet.
-		s.open, s.gone = false, fmt.Errorf("%w: a reply before the body had ended", ErrMalformed)
+		s.early = true
 		return nil
 	}
 	prefix := ""
@@ -127,7 +128,7 @@ func (s *Session) ReadReply(deadline time.Time) (Reply, error) {
 		return reply, nil
 	case reply.ID != s.id:
 		return Reply{}, fmt.Errorf("%w: %.120q answers command %d and not %d", ErrMalformed, line, reply.ID, s.id)
-	case reply.Status != Error && (s.open || s.gone != nil):
+	case reply.Status != Error && (s.open || s.early || s.gone != nil):
 		return Reply{}, fmt.Errorf("%w: %.120q before the body had ended", ErrMalformed, line)
 	case len(s.reply) > 0:
 		return Reply{}, fmt.Errorf("%w: %.120q follows the reply", ErrMalformed, s.reply)
@@ -138,7 +139,7 @@ func (s *Session) ReadReply(deadline time.Time) (Reply, error) {
 // Reusable says whether another body may follow after this reply. clamd closes
 // the connection behind most errors.
 func (s *Session) Reusable(r Reply) bool {
-	return s.gone == nil && !s.open && r.Status != Error
+	return s.gone == nil && !s.early && !s.open && r.Status != Error
 }
 
 // readLine reads up to the zero byte that ends a reply. What clamd says as it
