@@ -15,7 +15,7 @@ const (
 	// OK unseen. Source: seen with clamd 1.4.6, and a test.
 	minScanned = 6
 	// sendEvery bounds how long what was read waits for more of it. clamd drops
-	// a stream that is silent for CommandReadTimeout, 30 s by default.
+	// a stream that is silent for ReadTimeout, 120 s by default (seen with 1.4.6).
 	sendEvery = 5 * time.Second
 	// maxEmptyReads is how many reads in a row may give nothing.
 	maxEmptyReads = 100

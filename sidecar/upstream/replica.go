@@ -15,7 +15,7 @@ import (
 const (
 	dialTimeout = 2 * time.Second
 	// idleTime is how long a session may lie unused. clamd closes one after its
-	// CommandReadTimeout, 30 s by default.
+	// ReadTimeout, 120 s by default (seen with 1.4.6).
 	idleTime = 20 * time.Second
 	maxIdle  = 32 // sessions for each replica
 )
