@@ -1,0 +1,52 @@
+# `make` lists the targets. Everything here runs on Linux and macOS with nothing
+# installed but git, Go and make; works with GNU make 3.81, which macOS ships.
+
+VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+FUZZTIME ?= 5m
+
+# The tools of test/tools, built once for each of their versions and each Go.
+TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/clamav-sidecar/bin/$(shell { go version; cat test/tools/go.mod; } | cksum | cut -d' ' -f1)
+
+.PHONY: help run test bench lint build fuzz vuln clamav clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+run: clamav ## start clamd and the sidecar here, scan a clean and an infected file, go on until Ctrl-C
+	go run ./test/demo
+
+test: ## go vet, all tests with the race detector, and every fuzz target for three seconds
+	test/install.sh test
+	test/each-module.sh go vet ./...
+	test/each-module.sh go test -race -timeout 20m ./...
+	test/fuzz.sh 3s
+
+bench: clamav build ## measure the sidecar beside direct and other ways to scan (some minutes)
+	go run ./test/bench
+
+lint: $(TOOLS)/golangci-lint ## gofmt, go vet and golangci-lint (built on first use, which takes minutes)
+	@echo 'gofmt -l .' && test -z "$$(gofmt -l . | tee /dev/stderr)"
+	test/each-module.sh go vet ./...
+	test/each-module.sh $(TOOLS)/golangci-lint run --config $(CURDIR)/.golangci.yml
+
+build: ## build static binaries into bin/
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/ ./cmd/...
+
+fuzz: clamav ## run every fuzz target for FUZZTIME (5m)
+	test/fuzz.sh $(FUZZTIME)
+
+vuln: $(TOOLS)/govulncheck ## look for known vulnerabilities in what the code calls (needs vuln.go.dev)
+	@test/each-module.sh $(TOOLS)/govulncheck ./... || { code=$$?; \
+		[ $$code -eq 3 ] || echo 'make vuln: govulncheck could not look; it needs a way to https://vuln.go.dev' >&2; exit $$code; }
+
+clamav: ## install ClamAV and its test files if they are missing
+	test/install.sh run
+
+clean: ## remove the binaries and the built tools
+	rm -rf bin "$(dir $(TOOLS))"
+
+$(TOOLS)/golangci-lint:
+	go build -C test/tools -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+$(TOOLS)/govulncheck:
+	go build -C test/tools -o $@ golang.org/x/vuln/cmd/govulncheck

@@ -1,0 +1,94 @@
+// Command sidecar scans files for malware: it takes them over HTTP and over
+// clamd's protocol, has a clamd replica scan them, and gives the verdict. Its
+// configuration is described by --help and in docs/sidecar.md.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"syscall"
+
+	"clamav-sidecar/sidecar"
+	"clamav-sidecar/sidecar/scan"
+)
+
+// version is set by the build, with -ldflags "-X main.version=...".
+var version string
+
+// Exit codes. Those of `sidecar scan` are beside scanFiles.
+const (
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr))
+}
+
+func run(args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	opts, err := parse(args, environ)
+	switch {
+	case err != nil:
+		fmt.Fprintf(stderr, "%v\nsidecar --help lists all flags\n", err)
+		return exitUsage
+	case opts.help:
+		fmt.Fprint(stdout, help())
+		return 0
+	case opts.showVersion:
+		fmt.Fprintf(stdout, "clamav-sidecar %s (%s, %s/%s)\n", buildVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+		return 0
+	}
+	opts.Version = buildVersion()
+	opts.Log = opts.logger(stderr)
+	for _, name := range opts.strangers {
+		opts.Log.Warn("no flag belongs to this environment variable; sidecar --help lists those that do", "name", name)
+	}
+	if opts.scan {
+		return scanCommand(opts, stdin, stdout, stderr)
+	}
+	if err := serve(opts.Config); err != nil {
+		fmt.Fprintln(stderr, err)
+		return exitFailed
+	}
+	return 0
+}
+
+// serve runs the sidecar until the first SIGTERM or SIGINT. A second one ends
+// the process at once.
+func serve(config sidecar.Config) error {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+	return sidecar.Run(ctx, config)
+}
+
+// scanCommand leaves signals to the system: when the process ends, clamd drops
+// what it got.
+func scanCommand(opts options, stdin io.Reader, stdout, stderr io.Writer) int {
+	var code int
+	err := sidecar.WithScanner(context.Background(), opts.Config, func(scanner *scan.Scanner) {
+		code = scanFiles(context.Background(), scanner, opts.files, stdin, stdout, stderr)
+	})
+	if err != nil {
+		fmt.Fprintln(stderr, err)
+		return exitNotScanned
+	}
+	return code
+}
+
+// buildVersion is what --version tells: the release, or the commit that the
+// program was built from.
+func buildVersion() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "unknown"
+}

@@ -1,0 +1,9 @@
+//go:build unix && !linux
+
+package main
+
+import "syscall"
+
+// processAttributes puts a program into a process group of its own, so that
+// Ctrl-C reaches the demo alone, which then stops everything in order.
+func processAttributes() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
