@@ -21,7 +21,7 @@ const (
 	// The back-off between the checks of a replica that is down doubles from
 	// the first to the second.
 	firstBackOff = 50 * time.Millisecond
-	lastBackOff  = time.Second
+	lastBackOff  = 500 * time.Millisecond
 )
 
 // answer to VERSION.

@@ -113,9 +113,9 @@ func (r *replica) result(reply clamd.Reply) Result {
 }
 
 // scan sends a body over a session and gives the reply, and how often it sent
-// the body. A session that clamd has closed since its last use costs a new
-// connection and is no fault of the replica.
-func (r *replica) scan(blocks []*clamd.Block, deadline time.Time) (reply clamd.Reply, sends int, err error) {
+// the body: at most as often as maxSends says. A session that clamd has closed
+// since its last use costs a new connection and is no fault of the replica.
+func (r *replica) scan(blocks []*clamd.Block, maxSends int, deadline time.Time) (reply clamd.Reply, sends int, err error) {
 	r.inFlight.Add(1)
 	defer r.inFlight.Add(-1)
 	session := r.take()
@@ -135,7 +135,7 @@ func (r *replica) scan(blocks []*clamd.Block, deadline time.Time) (reply clamd.R
 			return reply, sends, nil
 		}
 		session.Close()
-		if !used || !staleSession(reply, err) {
+		if !used || !staleSession(reply, err) || sends == maxSends {
 			return reply, sends, err
 		}
 		session = nil

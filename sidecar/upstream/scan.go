@@ -51,7 +51,7 @@ func (p *Pool) Scan(ctx context.Context, blocks []*clamd.Block) (Result, error) 
 		if sends > 0 {
 			p.retries.Add(1)
 		}
-		reply, n, err := r.scan(blocks, deadline)
+		reply, n, err := r.scan(blocks, maxSends-sends, deadline)
 		sends += n
 		if err == nil {
 			result = r.result(reply)
@@ -60,7 +60,7 @@ func (p *Pool) Scan(ctx context.Context, blocks []*clamd.Block) (Result, error) 
 			}
 			err = errFault
 		}
-		if sends >= maxSends {
+		if sends == maxSends {
 			return fmt.Errorf("%w: %w", errSpent, err)
 		}
 		return err
