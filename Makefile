@@ -13,7 +13,8 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 
 run: clamav ## start clamd and the sidecar here, scan a clean and an infected file, go on until Ctrl-C
-	go run ./test/demo
+	go build -o bin/demo ./test/demo
+	exec bin/demo
 
 test: ## go vet, all tests with the race detector, and every fuzz target for three seconds
 	test/install.sh test
@@ -22,7 +23,8 @@ test: ## go vet, all tests with the race detector, and every fuzz target for thr
 	test/fuzz.sh 3s
 
 bench: clamav build ## measure the sidecar beside direct and other ways to scan (some minutes)
-	go run ./test/bench
+	go build -o bin/bench ./test/bench
+	exec bin/bench
 
 lint: $(TOOLS)/golangci-lint ## gofmt, go vet and golangci-lint (built on first use, which takes minutes)
 	@echo 'gofmt -l .' && test -z "$$(gofmt -l . | tee /dev/stderr)"

@@ -13,14 +13,16 @@ import (
 	"runtime/debug"
 	"syscall"
 
+	"clamav-sidecar/cmd/sidecar/options"
 	"clamav-sidecar/sidecar"
+	"clamav-sidecar/sidecar/cli"
 	"clamav-sidecar/sidecar/scan"
 )
 
 // version is set by the build, with -ldflags "-X main.version=...".
 var version string
 
-// Exit codes. Those of `sidecar scan` are beside scanFiles.
+// Exit codes. Those of `sidecar scan` are in package cli.
 const (
 	exitFailed = 1
 	exitUsage  = 2
@@ -31,24 +33,24 @@ func main() {
 }
 
 func run(args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	opts, err := parse(args, environ)
+	opts, err := options.Parse(args, environ)
 	switch {
 	case err != nil:
 		fmt.Fprintf(stderr, "%v\nsidecar --help lists all flags\n", err)
 		return exitUsage
-	case opts.help:
-		fmt.Fprint(stdout, help())
+	case opts.Help:
+		fmt.Fprint(stdout, options.Help())
 		return 0
-	case opts.showVersion:
+	case opts.ShowVersion:
 		fmt.Fprintf(stdout, "clamav-sidecar %s (%s, %s/%s)\n", buildVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
 		return 0
 	}
 	opts.Version = buildVersion()
-	opts.Log = opts.logger(stderr)
-	for _, name := range opts.strangers {
+	opts.Log = opts.Logger(stderr)
+	for _, name := range opts.Strangers {
 		opts.Log.Warn("no flag belongs to this environment variable; sidecar --help lists those that do", "name", name)
 	}
-	if opts.scan {
+	if opts.Scan {
 		return scanCommand(opts, stdin, stdout, stderr)
 	}
 	if err := serve(opts.Config); err != nil {
@@ -69,14 +71,14 @@ func serve(config sidecar.Config) error {
 
 // scanCommand leaves signals to the system: when the process ends, clamd drops
 // what it got.
-func scanCommand(opts options, stdin io.Reader, stdout, stderr io.Writer) int {
+func scanCommand(opts options.Options, stdin io.Reader, stdout, stderr io.Writer) int {
 	var code int
 	err := sidecar.WithScanner(context.Background(), opts.Config, func(scanner *scan.Scanner) {
-		code = scanFiles(context.Background(), scanner, opts.files, stdin, stdout, stderr)
+		code = cli.Scan(context.Background(), scanner, opts.Files, stdin, stdout, stderr)
 	})
 	if err != nil {
 		fmt.Fprintln(stderr, err)
-		return exitNotScanned
+		return cli.ExitNotScanned
 	}
 	return code
 }

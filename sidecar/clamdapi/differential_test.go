@@ -32,7 +32,10 @@ type conversation struct {
 
 const timedOut = "COMMAND READ TIMED OUT\n"
 
-const onPurpose = "what reads the server's files or changes its state is not for a client of the sidecar"
+const (
+	silence   = "some clients take a connection that closes without a word for a clean file"
+	onPurpose = "what reads the server's files or changes its state is not for a client of the sidecar"
+)
 
 // conversations are tried with both.
 var conversations = map[string]conversation{
@@ -99,10 +102,10 @@ var conversations = map[string]conversation{
 	"the largest chunk":                    {send: []string{"zINSTREAM\x00\xff\xff\xff\xff"}},
 	"the largest chunk with n":             {send: []string{"nINSTREAM\n\xff\xff\xff\xff"}},
 	"one byte over the limit":              {send: []string{"zINSTREAM\x00" + chunk(strings.Repeat("x", sizeLimit)) + "\x00\x00\x00\x01"}},
-	"a body that ends within a chunk":      {send: []string{"zINSTREAM\x00" + chunk("hello")[:6]}, half: true},
-	"a body that ends behind a chunk":      {send: []string{"zINSTREAM\x00" + chunk("hello")}, half: true},
-	"a body that ends within a length":     {send: []string{"zINSTREAM\x00\x00\x00"}, half: true},
-	"a body that ends before its first":    {send: []string{"zINSTREAM\x00"}, half: true},
+	"a body that ends within a chunk":      {send: []string{"zINSTREAM\x00" + chunk("hello")[:6]}, half: true, ours: "stream: the upload broke off after 1 bytes, unexpected EOF ERROR\x00", why: silence},
+	"a body that ends behind a chunk":      {send: []string{"zINSTREAM\x00" + chunk("hello")}, half: true, ours: "stream: the upload broke off after 5 bytes, unexpected EOF ERROR\x00", why: silence},
+	"a body that ends within a length":     {send: []string{"zINSTREAM\x00\x00\x00"}, half: true, ours: "stream: the upload broke off after 0 bytes, unexpected EOF ERROR\x00", why: silence},
+	"a body that ends before its first":    {send: []string{"zINSTREAM\x00"}, half: true, ours: "stream: the upload broke off after 0 bytes, unexpected EOF ERROR\x00", why: silence},
 	"a whole body and an end":              {send: []string{"zINSTREAM\x00" + chunk("hello") + endMarker}, half: true},
 	"an encrypted archive":                 {send: []string{"zINSTREAM\x00" + chunk(encryptedZip()) + endMarker}},
 	"a session":                            {send: []string{"zIDSESSION\x00zPING\x00zVERSION\x00zVERSIONCOMMANDS\x00zEND\x00"}},
@@ -125,7 +128,7 @@ var conversations = map[string]conversation{
 	"a bare command in an n-session":       {send: []string{"nIDSESSION\nnPING\n", "PING\n"}},
 	"a body over the limit in a session":   {send: []string{"zIDSESSION\x00zPING\x00zINSTREAM\x00\xff\xff\xff\xff"}},
 	"a body over the limit in n-session":   {send: []string{"nIDSESSION\nnINSTREAM\n\xff\xff\xff\xff"}},
-	"half a body in a session":             {send: []string{"zIDSESSION\x00zPING\x00zINSTREAM\x00" + chunk("hello")}, half: true},
+	"half a body in a session":             {send: []string{"zIDSESSION\x00zPING\x00zINSTREAM\x00" + chunk("hello")}, half: true, clamds: "1: PONG\x00", ours: "1: PONG\x002: stream: the upload broke off after 5 bytes, unexpected EOF ERROR\x00", why: silence},
 	"a session that ends without END":      {send: []string{"zIDSESSION\x00zPING\x00"}, half: true},
 	"a long command in a session":          {send: []string{"zIDSESSION\x00zPING\x00", "z" + strings.Repeat("A", maxCommand)}},
 	"an n-session, bare command in packet": {send: []string{"nIDSESSION\nPING\n"}, clamds: timedOut, ours: "1: Only nCMDS\\n and zCMDS\\0 are accepted inside IDSESSION. ERROR\n1: Error processing command. ERROR\n", why: "clamd waits for more"},
@@ -306,5 +309,5 @@ func realScanner(t *testing.T, daemons ...*clamd.Daemon) *scan.Scanner {
 		}
 	})
 	await(t, "a replica is healthy", pool.Ready)
-	return scan.New(scan.Config{MaxFileSize: 100<<20, ReplayMemory: 8 << 20, Log: log}, pool)
+	return scan.New(scan.Config{MaxFileSize: 100 << 20, ReplayMemory: 8 << 20, Log: log}, pool)
 }

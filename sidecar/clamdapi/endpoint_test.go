@@ -96,7 +96,7 @@ func (s *scripted) scanned() []string {
 func newServer(config Config) *Server {
 	config.Log = slog.New(slog.DiscardHandler)
 	s := New(config)
-	s.limits.linger = 200 * time.Millisecond
+	s.limits.linger, s.limits.goodbye = 200*time.Millisecond, 50*time.Millisecond
 	return s
 }
 

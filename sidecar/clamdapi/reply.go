@@ -16,14 +16,12 @@ const (
 	noReplica = "no healthy clamd replica ERROR"
 )
 
-// result is the reply to INSTREAM; "" where clamd closes the connection without
-// one. OK takes a verdict that says so and a body that was read to its end.
+// result is the reply to INSTREAM. OK takes a verdict that says so and a body
+// that was read to its end.
 func result(verdict scan.Verdict, err error, ended bool) string {
 	switch {
 	case errors.Is(err, scan.ErrTooLarge):
 		return tooLarge
-	case errors.Is(err, scan.ErrUpload):
-		return ""
 	case err != nil:
 		return "stream: " + explain(err)
 	case verdict.Outcome == scan.Clean && ended:
@@ -34,41 +32,56 @@ func result(verdict scan.Verdict, err error, ended bool) string {
 	return "stream: the scan ended without a verdict ERROR"
 }
 
-// explain is err as the text of a reply: in one line, without colons, and not
-// so long that it fills a client's buffer.
+// plain takes out of a text what clients look for in replies: a colon ends the
+// file's name, and some look for OK or FOUND anywhere (clamdjs 1.0 does).
+var plain = strings.NewReplacer(": ", ", ", ":", " ", "OK", "ok", "FOUND", "found")
+
+// explain is err as the text of a reply: in one line, and not so long that it
+// fills a client's buffer.
 func explain(err error) string {
 	const most = 200 // bytes
-	text := strings.NewReplacer(": ", ", ", ":", " ").Replace(err.Error())
-	text = strings.Map(func(r rune) rune {
+	text := strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
 			return ' '
 		}
 		return r
-	}, text)
+	}, plain.Replace(err.Error()))
 	if len(text) > most {
 		text = strings.ToValidUTF8(text[:most], "")
 	}
 	return strings.TrimSpace(text) + " ERROR"
 }
 
-// say sends a reply and says whether that worked.
-func (c *client) say(req request, text string) bool {
-	c.reply = c.reply[:0]
-	if c.id > 0 {
-		c.reply = strconv.AppendUint(c.reply, uint64(c.id), 10)
-		c.reply = append(c.reply, ": "...)
+// say sends the reply to the last command and says whether that worked. It does
+// not when Shutdown has cut the connection off.
+func (c *client) say(texts ...string) bool {
+	if !c.state.CompareAndSwap(busy, replying) {
+		return false
 	}
-	c.reply = append(c.reply, text...)
-	return c.send(append(c.reply, req.end))
+	c.reply = c.framed(c.reply[:0], texts...)
+	return c.send(c.reply)
 }
 
 // sayLast sends a reply after which the connection is closed, though the client
 // may still be sending. It is always false.
-func (c *client) sayLast(req request, text string) bool {
-	if c.say(req, text) {
-		c.linger()
+func (c *client) sayLast(texts ...string) bool {
+	if c.say(texts...) {
+		c.linger(c.server.limits.linger)
 	}
 	return false
+}
+
+// framed appends each text to b as a reply to the last command.
+func (c *client) framed(b []byte, texts ...string) []byte {
+	for _, text := range texts {
+		if c.id > 0 {
+			b = strconv.AppendUint(b, uint64(c.id), 10)
+			b = append(b, ": "...)
+		}
+		b = append(b, text...)
+		b = append(b, c.req.end)
+	}
+	return b
 }
 
 // send writes reply and says whether that worked.

@@ -44,8 +44,8 @@ func TestErrorsBeforeTheEndOfTheBodyEndTheSession(t *testing.T) {
 		"too large":       {fmt.Errorf("%w of 1M", scan.ErrTooLarge), "1: INSTREAM size limit exceeded. ERROR\x00"},
 		"queue full":      {upstream.ErrQueueFull, "1: stream: the queue is full ERROR\x00"},
 		"no replica":      {upstream.ErrNoReplica, "1: stream: no healthy clamd replica ERROR\x00"},
-		"engine":          {fmt.Errorf("%w: disk: full\x00\r\n OK", scan.ErrEngine), "1: stream: clamd could not scan the file, disk, full    OK ERROR\x00"},
-		"upload broke":    {fmt.Errorf("%w: EOF", scan.ErrUpload), ""},
+		"engine":          {fmt.Errorf("%w: disk:full\x00\r\n is OK, NOT FOUND", scan.ErrEngine), "1: stream: clamd could not scan the file, disk full    is ok, NOT found ERROR\x00"},
+		"upload broke":    {fmt.Errorf("%w: EOF", scan.ErrUpload), "1: stream: the upload broke off, EOF ERROR\x00"},
 		"upload too slow": {scan.ErrUploadTimeout, "1: stream: the upload stalled ERROR\x00"},
 		"long":            {errors.New(strings.Repeat("é", 500)), "1: stream: " + strings.Repeat("é", 100) + " ERROR\x00"},
 	} {

@@ -28,9 +28,8 @@ type Config struct {
 	// UploadIdle is the time within which some of a body has to come, as in
 	// [scan.Paced]; 30 seconds if zero.
 	UploadIdle time.Duration
-	// MaxConnections bounds the open connections; 1024 if zero. One more is
-	// closed as soon as it is accepted, so that its client fails at once and
-	// does not wait for a turn that may not come.
+	// MaxConnections bounds the open connections; 1024 if zero. While so many
+	// are open, further clients wait to be accepted, as they do with clamd.
 	MaxConnections int
 	Log            *slog.Logger
 }
@@ -41,16 +40,18 @@ type Server struct {
 	limits limits
 	// readers holds *bufio.Reader.
 	readers sync.Pool
+	// places has one element for each open connection, and for each Serve that
+	// is about to accept one.
+	places chan struct{}
 
 	// stopping ends with the call of Shutdown, running with that call's context.
 	stopping, running context.Context
 	stop, abort       context.CancelFunc
 
-	// open counts the connections, which clients holds.
+	// open counts the connections, which clients holds, and the calls of Serve.
 	open    sync.WaitGroup
 	mu      sync.Mutex
 	clients map[*client]struct{}
-	warned  time.Time // when a connection too many was logged last
 }
 
 // limits are how long a connection may take for what.
@@ -58,7 +59,8 @@ type limits struct {
 	command time.Duration // for the first command, from the connection on
 	session time.Duration // for a further command, from the reply before it on
 	reply   time.Duration // for a reply to be taken
-	linger  time.Duration // for a client to read why it was refused
+	linger  time.Duration // for a client that still sends to read why it was refused
+	goodbye time.Duration // for one that may just begin to send, at the shutdown
 }
 
 // readerSize is the size of a connection's read buffer in bytes: one read takes
@@ -83,8 +85,10 @@ func New(config Config) *Server {
 			session: 2 * time.Minute,
 			reply:   30 * time.Second,
 			linger:  5 * time.Second,
+			goodbye: 500 * time.Millisecond,
 		},
 		readers: sync.Pool{New: func() any { return bufio.NewReaderSize(nil, readerSize) }},
+		places:  make(chan struct{}, config.MaxConnections),
 		clients: make(map[*client]struct{}),
 	}
 	s.stopping, s.stop = context.WithCancel(context.Background())
@@ -96,23 +100,65 @@ func New(config Config) *Server {
 // then closes l and returns nil; the connections may go on. Its error is that l
 // was closed by somebody else.
 func (s *Server) Serve(l net.Listener) error {
-	release := context.AfterFunc(s.stopping, func() { l.Close() })
-	defer release()
 	defer l.Close()
-	for {
+	if !s.begin() {
+		return nil
+	}
+	defer s.open.Done()
+	release := context.AfterFunc(s.stopping, func() { stopAccepting(l) })
+	defer release()
+	for s.awaitPlace() {
 		conn, err := s.accept(l)
-		switch {
-		case s.stopping.Err() != nil:
-			if err == nil {
-				conn.Close()
+		if err != nil {
+			<-s.places
+			if s.stopping.Err() != nil {
+				return nil
 			}
-			return nil
-		case err != nil:
 			return fmt.Errorf("accept clamd clients on %s: %w", l.Addr(), err)
 		}
-		if c := s.admit(conn); c != nil {
-			go c.run()
-		}
+		c := s.admit(conn)
+		go c.run()
+	}
+	return nil
+}
+
+// begin has Shutdown wait for a Serve, which is then to call open.Done; false
+// when Shutdown was called before.
+func (s *Server) begin() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopping.Err() != nil {
+		return false
+	}
+	s.open.Add(1)
+	return true
+}
+
+// stopAccepting has Accept fail soon. It still takes in the connections that
+// the system has already made for their clients, so that these are told of the
+// shutdown: see [client.hangUp].
+func stopAccepting(l net.Listener) {
+	const soon = 10 * time.Millisecond
+	if d, ok := l.(interface{ SetDeadline(time.Time) error }); ok && d.SetDeadline(time.Now().Add(soon)) == nil {
+		return
+	}
+	l.Close()
+}
+
+// awaitPlace waits until one more connection may be opened; false when Shutdown
+// was called first.
+func (s *Server) awaitPlace() bool {
+	select {
+	case s.places <- struct{}{}:
+		return true
+	default:
+	}
+	s.config.Log.Warn("too many clamd clients are connected: more have to wait", "connections", s.config.MaxConnections)
+	select {
+	case s.places <- struct{}{}:
+		return true
+	case <-s.stopping.Done():
+		return false
 	}
 }
 
@@ -122,7 +168,7 @@ func (s *Server) accept(l net.Listener) (net.Conn, error) {
 	const shortest, longest = 5 * time.Millisecond, time.Second
 	for wait := shortest; ; wait = min(2*wait, longest) {
 		conn, err := l.Accept()
-		if err == nil || errors.Is(err, net.ErrClosed) {
+		if err == nil || errors.Is(err, net.ErrClosed) || s.stopping.Err() != nil {
 			return conn, err
 		}
 		s.config.Log.Warn("cannot accept a clamd client, trying again", "error", err, "after", wait)
@@ -134,34 +180,14 @@ func (s *Server) accept(l net.Listener) (net.Conn, error) {
 	}
 }
 
-// admit takes conn in; nil if there is no room, or no time, for it.
+// admit takes conn in.
 func (s *Server) admit(conn net.Conn) *client {
+	c := &client{conn: conn, server: s}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stopping.Err() != nil {
-		conn.Close()
-		return nil
-	}
-	if len(s.clients) >= s.config.MaxConnections {
-		conn.Close()
-		s.warnFull(conn.RemoteAddr())
-		return nil
-	}
-	c := &client{conn: conn, server: s}
 	s.clients[c] = struct{}{}
 	s.open.Add(1)
 	return c
-}
-
-// warnFull logs that a connection was closed for want of room, at most once a
-// second. The caller holds s.mu.
-func (s *Server) warnFull(client net.Addr) {
-	if time.Since(s.warned) < time.Second {
-		return
-	}
-	s.warned = time.Now()
-	s.config.Log.Warn("closed the connection of a clamd client: too many are open",
-		"client", client.String(), "max_connections", s.config.MaxConnections)
 }
 
 // leave takes c out again.
@@ -169,21 +195,20 @@ func (s *Server) leave(c *client) {
 	s.mu.Lock()
 	delete(s.clients, c)
 	s.mu.Unlock()
+	<-s.places
 	s.open.Done()
 }
 
 // Shutdown closes the listeners and the connections that wait for a command,
 // lets the commands that have begun come to their end, and closes their
-// connections too. When ctx ends before that, it cancels what still runs,
-// closes its connections and returns the context's error.
+// connections too. When ctx ends before that, it cuts off what still runs and
+// returns the context's error. Every client that may wait for a verdict is sent
+// an ERROR before its connection is closed.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.mu.Lock()
 	s.stop()
-	for c := range s.clients {
-		c.closeIdle()
-	}
 	s.mu.Unlock()
-
+	s.each((*client).dismiss)
 	ended := make(chan struct{})
 	go func() {
 		s.open.Wait()
@@ -195,10 +220,17 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	s.abort()
+	deadline := time.Now().Add(s.limits.goodbye)
+	cut := s.each(func(c *client) { c.cutOff(deadline) })
+	return fmt.Errorf("shut down the clamd endpoint: %w: cut off %d connections", ctx.Err(), cut)
+}
+
+// each calls do for every open connection and gives their number.
+func (s *Server) each(do func(*client)) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for c := range s.clients {
-		c.conn.Close()
+		do(c)
 	}
-	return fmt.Errorf("shut down the clamd endpoint: %w with %d connections open", ctx.Err(), len(s.clients))
+	return len(s.clients)
 }

@@ -1,10 +1,10 @@
 package clamdapi
 
 import (
+	"encoding/binary"
 	"fmt"
 	"io"
 	"net"
-	"encoding/binary"
 	"sort"
 	"sync"
 	"sync/atomic"
@@ -37,10 +37,16 @@ func TestZBench(t *testing.T) {
 							for time.Now().Before(end) {
 								io.ReadFull(corpus.NewBody(seed.Add(1), int64(size)), buf[14:14+size])
 								c, err := net.Dial("tcp", w.a)
-								if err != nil { t.Error(err); return }
+								if err != nil {
+									t.Error(err)
+									return
+								}
 								c.Write(buf)
 								r, err := io.ReadAll(c)
-								if string(r) != "stream: OK\x00" { t.Error(string(r), err); return }
+								if string(r) != "stream: OK\x00" {
+									t.Error(string(r), err)
+									return
+								}
 								c.Close()
 								n.Add(1)
 							}
@@ -50,11 +56,14 @@ func TestZBench(t *testing.T) {
 					rates[w.n] = append(rates[w.n], float64(n.Load())/time.Since(start).Seconds())
 				}
 			}
-			sort.Float64s(rates["direct"]); sort.Float64s(rates["ours"])
+			sort.Float64s(rates["direct"])
+			sort.Float64s(rates["ours"])
 			a, b := rates["direct"][2], rates["ours"][2]
 			fmt.Printf("%8d x%2d direct %8.1f/s ours %8.1f/s ratio %.2f\n", size, clients, a, b, b/a)
 		}
 	}
 }
+
 type big struct{ Scanner }
-func (big) MaxFileSize() int64 { return 100<<20 }
+
+func (big) MaxFileSize() int64 { return 100 << 20 }

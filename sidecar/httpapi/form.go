@@ -77,6 +77,9 @@ func (x *exchange) scanPart(f *form) (more bool, err error) {
 		err = x.check(verdict, f.reader.given, f.reader.ended())
 	}
 	if err != nil {
+		if errors.Is(f.reader.err, errForm) {
+			err = f.reader.err // says it without what the scanner made of it
+		}
 		verdict.Outcome = scan.None
 		f.add(part, verdict)
 		f.files[len(f.files)-1].Detail = x.detail(x.problemOf(err), err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -54,7 +55,7 @@ func (d *discovery) look(ctx context.Context) {
 		}
 	}
 	endpoints = slices.DeleteFunc(endpoints, func(e endpoint) bool {
-		if e.address != d.pool.config.Self {
+		if !sameSocket(e.address, d.pool.config.Self) {
 			return false
 		}
 		err = errors.Join(err, errors.New("clamd.conf names this sidecar itself ("+e.address+
@@ -63,6 +64,17 @@ func (d *discovery) look(ctx context.Context) {
 	})
 	d.report(err)
 	d.update(ctx, endpoints)
+}
+
+// sameSocket says whether a connection to address ends at a listener on self:
+// at the same address, or at this host's when self is every address.
+func sameSocket(address, self string) bool {
+	if address == self {
+		return true
+	}
+	a, errA := netip.ParseAddrPort(address)
+	s, errS := netip.ParseAddrPort(self)
+	return errA == nil && errS == nil && a.Port() == s.Port() && s.Addr().IsUnspecified() && a.Addr().IsLoopback()
 }
 
 // endpoint is where a replica listens.

@@ -17,7 +17,7 @@ import (
 type peer struct {
 	t        *testing.T
 	listener *net.TCPListener
-	does     func(conn *net.TCPConn, id int, body string) // called concurrently
+	does     behaviour
 
 	mu       sync.Mutex
 	version  string
@@ -28,13 +28,14 @@ type peer struct {
 	open     sync.WaitGroup
 }
 
-// startPeers starts n peers on one port of 127.0.0.2, 127.0.0.3 and so on.
-func startPeers(t *testing.T, n int, does func(conn *net.TCPConn, id int, body string)) []*peer {
+// startPeers starts a peer for each behaviour, on one port of 127.0.0.2,
+// 127.0.0.3 and so on.
+func startPeers(t *testing.T, all ...behaviour) []*peer {
 	t.Helper()
 	var err error
 	for range 20 {
 		var peers []*peer
-		if peers, err = listen(t, n, does); err == nil {
+		if peers, err = listen(t, all); err == nil {
 			for _, p := range peers {
 				p.open.Go(p.serve)
 				t.Cleanup(p.stop)
@@ -42,13 +43,13 @@ func startPeers(t *testing.T, n int, does func(conn *net.TCPConn, id int, body s
 			return peers
 		}
 	}
-	t.Fatalf("find a port that is free on %d addresses: %v", n, err)
+	t.Fatalf("find a port that is free on %d addresses: %v", len(all), err)
 	return nil
 }
 
-func listen(t *testing.T, n int, does func(conn *net.TCPConn, id int, body string)) (peers []*peer, err error) {
+func listen(t *testing.T, all []behaviour) (peers []*peer, err error) {
 	address := net.TCPAddr{}
-	for i := range n {
+	for i, does := range all {
 		address.IP = net.IPv4(127, 0, 0, byte(2+i))
 		listener, err := net.ListenTCP("tcp", &address)
 		if err != nil {
@@ -66,7 +67,7 @@ func listen(t *testing.T, n int, does func(conn *net.TCPConn, id int, body strin
 // confOfPeers writes a clamd.conf that names the peers and gives its path.
 func confOfPeers(t *testing.T, peers ...*peer) string {
 	t.Helper()
-	lines := []string{fmt.Sprintf("TCPSocket %d", peers[0].listener.Addr().(*net.TCPAddr).Port)}
+	lines := []string{"TCPSocket " + peers[0].port()}
 	for _, p := range peers {
 		lines = append(lines, "TCPAddr "+p.listener.Addr().(*net.TCPAddr).IP.String())
 	}
@@ -74,6 +75,8 @@ func confOfPeers(t *testing.T, peers ...*peer) string {
 }
 
 func (p *peer) addr() string { return p.listener.Addr().String() }
+
+func (p *peer) port() string { return fmt.Sprint(p.listener.Addr().(*net.TCPAddr).Port) }
 
 func (p *peer) serve() {
 	for {
@@ -201,9 +204,18 @@ func (p *peer) count() (versions, sessions, conns int) {
 	return p.versions, p.sessions, len(p.conns)
 }
 
-// What a peer may do with a body.
+// behaviour is what a peer does with the id-th body of a connection. It is
+// called concurrently.
+type behaviour func(conn *net.TCPConn, id int, body string)
 
-func ok(conn *net.TCPConn, id int, _ string) { fmt.Fprintf(conn, "%d: stream: OK\x00", id) }
+// writes writes text, with the body's number where it has %d.
+func writes(text string) behaviour {
+	return func(conn *net.TCPConn, id int, _ string) {
+		io.WriteString(conn, strings.ReplaceAll(text, "%d", fmt.Sprint(id)))
+	}
+}
+
+var ok = writes("%d: stream: OK\x00")
 
 func hangUp(conn *net.TCPConn, _ int, _ string) { conn.Close() }
 
@@ -213,29 +225,24 @@ func reset(conn *net.TCPConn, _ int, _ string) {
 	}
 }
 
-// says writes text, with the body's number where it has %d, and closes.
-func says(text string) func(*net.TCPConn, int, string) {
-	return func(conn *net.TCPConn, id int, _ string) {
-		io.WriteString(conn, strings.ReplaceAll(text, "%d", fmt.Sprint(id)))
-		conn.Close()
+// then does one thing after the other.
+func then(all ...behaviour) behaviour {
+	return func(conn *net.TCPConn, id int, body string) {
+		for _, does := range all {
+			does(conn, id, body)
+		}
 	}
 }
 
-// after does one thing and then another.
-func after(first, then func(*net.TCPConn, int, string)) func(*net.TCPConn, int, string) {
-	return func(conn *net.TCPConn, id int, body string) {
-		first(conn, id, body)
-		then(conn, id, body)
-	}
-}
+// says writes text and closes.
+func says(text string) behaviour { return then(writes(text), hangUp) }
 
-// until holds every body back until released is closed.
-func until(released <-chan struct{}, then func(*net.TCPConn, int, string)) func(*net.TCPConn, int, string) {
-	return func(conn *net.TCPConn, id int, body string) {
+// held keeps every body waiting until released is closed.
+func held(released <-chan struct{}) behaviour {
+	return func(*net.TCPConn, int, string) {
 		select {
 		case <-released:
 		case <-time.After(patience):
 		}
-		then(conn, id, body)
 	}
 }

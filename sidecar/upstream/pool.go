@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -193,9 +194,23 @@ func (p *Pool) try(ctx context.Context, do func(*replica) error) error {
 	}
 	p.lookSoon()
 	if last == nil {
-		return ErrNoReplica
+		return p.noReplica()
 	}
 	return last
+}
+
+// noReplica is ErrNoReplica and what is known of the reason.
+func (p *Pool) noReplica() error {
+	const most = 3 // reasons worth telling
+	replicas := p.Replicas()
+	if len(replicas) == 0 {
+		return fmt.Errorf("%w: the addresses in clamd.conf lead to none", ErrNoReplica)
+	}
+	var reasons []string
+	for _, r := range replicas[:min(len(replicas), most)] {
+		reasons = append(reasons, r.Address+": "+r.Error)
+	}
+	return fmt.Errorf("%w: %s", ErrNoReplica, strings.Join(reasons, "; "))
 }
 
 // lost says whether err is one of a connection, so that the replica may be gone.

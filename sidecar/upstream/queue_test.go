@@ -163,7 +163,7 @@ func TestRetryAfterGrowsWithTheQueue(t *testing.T) {
 func TestPoolRefusesWhatItHasNoRoomFor(t *testing.T) {
 	t.Parallel()
 	released := make(chan struct{})
-	p := startPool(t, confOfPeers(t, startPeers(t, 1, until(released, ok))...), func(c *Config) {
+	p := startPool(t, confOfPeers(t, startPeers(t, then(held(released), ok))...), func(c *Config) {
 		c.MaxConcurrent, c.Queue, c.QueueTimeout = 2, 1, 50*time.Millisecond
 	})
 	awaitHealthy(t, p, 1)

@@ -76,14 +76,20 @@ func startDemo(t *testing.T, environ ...string) *running {
 // freePorts are variables that choose free ports.
 func freePorts(t *testing.T) []string {
 	t.Helper()
-	var environ []string
+	var (
+		environ   []string
+		listeners []net.Listener // all open at once, so that no two ports are the same
+	)
 	for _, name := range []string{"CLAMAV_SIDECAR_LISTEN", "CLAMAV_SIDECAR_CLAMD_LISTEN", "CLAMAV_SIDECAR_OPS_LISTEN"} {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer listener.Close()
+		listeners = append(listeners, listener)
 		environ = append(environ, name+"="+listener.Addr().String())
+	}
+	for _, listener := range listeners {
+		listener.Close()
 	}
 	return environ
 }
@@ -247,5 +253,31 @@ func TestBoxFramesAndWraps(t *testing.T) {
 		strings.Repeat("#", 101) + "\n"
 	if got != want {
 		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}
+
+func TestOfficialSignaturesAreMainAndDaily(t *testing.T) {
+	tests := map[string]struct {
+		files []string
+		want  bool
+	}{
+		"as downloaded":     {[]string{"main.cvd", "daily.cvd", "bytecode.cvd"}, true},
+		"as updated":        {[]string{"main.cvd", "daily.cld"}, true},
+		"without the daily": {[]string{"main.cvd"}, false},
+		"of one's own":      {[]string{"main.ndb", "daily.hdb"}, false},
+		"none":              {nil, false},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			for _, file := range test.files {
+				if err := os.WriteFile(filepath.Join(dir, file), nil, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := checkOfficial(dir); (err == nil) != test.want {
+				t.Errorf("got %v, want nil: %t", err, test.want)
+			}
+		})
 	}
 }

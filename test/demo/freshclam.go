@@ -91,7 +91,7 @@ func runWhileProgressing(ctx context.Context, patience time.Duration, output *tr
 // sizeOf is the number of bytes in all files under dir. Files come and go
 // meanwhile; what cannot be read counts as nothing.
 func sizeOf(dir string) (size int64) {
-	filepath.WalkDir(dir, func(_ string, entry fs.DirEntry, err error) error {
+	_ = filepath.WalkDir(dir, func(_ string, entry fs.DirEntry, err error) error {
 		if err == nil && entry.Type().IsRegular() {
 			if info, err := entry.Info(); err == nil {
 				size += info.Size()

@@ -28,11 +28,11 @@ func main() {
 	signatures := flag.String("signatures", auto, "auto: official ones, or else the test signatures; test: these; or the directory of a virus database")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	defer stop()
 	d := demo{out: os.Stdout, err: os.Stderr}
-	if err := d.run(ctx, *signatures); err != nil {
+	err := d.run(ctx, *signatures)
+	stop()
+	if err != nil {
 		fmt.Fprintf(os.Stderr, "\ndemo: %v\n", err)
-		stop()
 		os.Exit(1)
 	}
 }

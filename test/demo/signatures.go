@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -44,24 +45,32 @@ func (d *demo) findSignatures(ctx context.Context, wanted string) (database, err
 			return database{path: dir}, nil
 		}
 	}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		return database{reason: "there are no official ones on this machine, and no place to keep them: " + err.Error()}, nil
-	}
-	cache = filepath.Join(cache, "clamav-sidecar", "signatures")
-	err = d.freshclam(ctx, cache)
+	path, err := d.download(ctx)
 	switch {
+	case err == nil:
+		return database{path: path}, nil
 	case ctx.Err() != nil:
 		return database{}, ctx.Err()
-	case checkOfficial(cache) == nil:
-		if err != nil {
-			fmt.Fprintf(d.err, "the signatures could not be brought up to date (%v); going on with what %s holds\n", err, cache)
-		}
-		return database{path: cache}, nil
-	case err == nil:
-		err = checkOfficial(cache)
 	}
 	return database{reason: "there are no official ones on this machine, and freshclam could not get them:\n" + err.Error()}, nil
+}
+
+// download brings the signatures in the user's cache up to date. Old ones do
+// when there are no new ones to be had.
+func (d *demo) download(ctx context.Context) (dir string, err error) {
+	dir, err = os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("find a place to keep them: %w", err)
+	}
+	dir = filepath.Join(dir, "clamav-sidecar", "signatures")
+	fault := d.freshclam(ctx, dir)
+	if err := checkOfficial(dir); err != nil {
+		return "", errors.Join(fault, err)
+	}
+	if fault != nil {
+		fmt.Fprintf(d.err, "the signatures could not be brought up to date (%v); going on with what %s holds\n", fault, dir)
+	}
+	return dir, nil
 }
 
 // checkOfficial says what a directory lacks of the official signatures.

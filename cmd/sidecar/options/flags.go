@@ -1,4 +1,4 @@
-package main
+package options
 
 import (
 	"errors"
@@ -15,17 +15,20 @@ import (
 	"clamav-sidecar/sidecar/clamd"
 )
 
-// options are what the command line and the environment ask for.
-type options struct {
+// Options are what the command line and the environment ask for.
+type Options struct {
+	// Config is valid, but for its Log and Version, which are the caller's to set.
 	sidecar.Config
-	logLevel          slog.Level
-	logFormat         string
-	help, showVersion bool
+	// Help and ShowVersion ask for these texts, and for nothing else.
+	Help, ShowVersion bool
+	// Scan is the command scan, of these Files; "-" is standard input.
+	Scan  bool
+	Files []string
+	// Strangers are environment variables that look like ours and are not.
+	Strangers []string
 
-	scan  bool // the command scan was given, with files
-	files []string
-	// strangers are environment variables that look like ours and are not.
-	strangers []string
+	logLevel  slog.Level
+	logFormat string
 }
 
 // The formats of the log.
@@ -34,12 +37,12 @@ const (
 	formatText = "text"
 )
 
-func defaults() options {
-	return options{Config: sidecar.Default(), logLevel: slog.LevelInfo, logFormat: formatJSON}
+func defaults() Options {
+	return Options{Config: sidecar.Default(), logLevel: slog.LevelInfo, logFormat: formatJSON}
 }
 
-// logger writes to w as the options say.
-func (o *options) logger(w io.Writer) *slog.Logger {
+// Logger makes the log that the options ask for.
+func (o *Options) Logger(w io.Writer) *slog.Logger {
 	handler := &slog.HandlerOptions{Level: o.logLevel}
 	if o.logFormat == formatText {
 		return slog.New(slog.NewTextHandler(w, handler))
@@ -56,7 +59,7 @@ type setting struct {
 }
 
 // settings are all flags but --help and --version, in the order of the help.
-func (o *options) settings() []setting {
+func (o *Options) settings() []setting {
 	const ports, service, limits, logs = "Ports", "The clamav service", "Limits", "Log"
 	return []setting{
 		{group: ports, name: "listen", value: address(&o.Listen), usage: "HTTP scan API"},

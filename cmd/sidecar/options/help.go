@@ -1,4 +1,4 @@
-package main
+package options
 
 import (
 	"fmt"
@@ -26,8 +26,8 @@ Exit codes:
                 2 no file is, but one got no verdict; also for a wrong flag or value
 `
 
-// help is the text of --help.
-func help() string {
+// Help is the text of --help.
+func Help() string {
 	var (
 		text  strings.Builder
 		opts  = defaults()

@@ -1,4 +1,4 @@
-package main
+package options
 
 import (
 	"log/slog"
@@ -8,9 +8,9 @@ import (
 )
 
 // mustParse parses what is valid.
-func mustParse(t *testing.T, environ []string, args ...string) options {
+func mustParse(t *testing.T, environ []string, args ...string) Options {
 	t.Helper()
-	opts, err := parse(args, environ)
+	opts, err := Parse(args, environ)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -24,7 +24,7 @@ func TestEveryFlagIsSetByItsNameAndByItsVariable(t *testing.T) {
 		"max-file-size": "5M", "scan-timeout": "6s", "max-concurrent": "7", "queue": "8", "queue-timeout": "9s", "replay-memory": "10K",
 		"log-level": "debug", "log-format": "text",
 	}
-	check := func(t *testing.T, got options) {
+	check := func(t *testing.T, got Options) {
 		t.Helper()
 		want := defaults()
 		want.Listen, want.ClamdListen, want.OpsListen = "127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"
@@ -68,8 +68,8 @@ func TestAFlagWinsOverItsVariable(t *testing.T) {
 
 func TestASwitchNeedsNoValue(t *testing.T) {
 	opts := mustParse(t, nil, "--require-scanner", "scan", "f")
-	if !opts.RequireScanner || !slices.Equal(opts.files, []string{"f"}) {
-		t.Errorf("got require-scanner %t and files %q, want true and f", opts.RequireScanner, opts.files)
+	if !opts.RequireScanner || !slices.Equal(opts.Files, []string{"f"}) {
+		t.Errorf("got require-scanner %t and files %q, want true and f", opts.RequireScanner, opts.Files)
 	}
 }
 
@@ -106,8 +106,8 @@ func TestScanIsQuietUnlessAskedToLog(t *testing.T) {
 
 func TestFilesMayLookLikeFlags(t *testing.T) {
 	opts := mustParse(t, nil, "scan", "-", "--", "-x", "--help")
-	if want := []string{"-", "-x", "--help"}; !opts.scan || !slices.Equal(opts.files, want) {
-		t.Errorf("got scan %t of %q, want true of %q", opts.scan, opts.files, want)
+	if want := []string{"-", "-x", "--help"}; !opts.Scan || !slices.Equal(opts.Files, want) {
+		t.Errorf("got scan %t of %q, want true of %q", opts.Scan, opts.Files, want)
 	}
 }
 
@@ -127,7 +127,7 @@ func TestStrangersAmongTheVariablesAreNamed(t *testing.T) {
 		"CLAMAV_SIDECAR_WEBHOOK_PORT_443_TCP_ADDR=10.0.0.1",
 		"CLAMAV_SIDECAR_LISTEN_PORT=tcp://10.0.0.1:443",
 	})
-	if want := []string{"CLAMAV_SIDECAR_MAXFILESIZE"}; !slices.Equal(opts.strangers, want) {
-		t.Errorf("got %q, want %q", opts.strangers, want)
+	if want := []string{"CLAMAV_SIDECAR_MAXFILESIZE"}; !slices.Equal(opts.Strangers, want) {
+		t.Errorf("got %q, want %q", opts.Strangers, want)
 	}
 }

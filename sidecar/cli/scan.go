@@ -1,4 +1,6 @@
-package main
+// Package cli scans files that are named on the command line, and tells the
+// verdicts as clamscan does.
+package cli
 
 import (
 	"context"
@@ -17,17 +19,19 @@ import (
 // Exit codes of `sidecar scan`, which are clamdscan's. With several files,
 // something found outweighs something not scanned.
 const (
-	exitClean      = 0
-	exitFound      = 1 // at least one file is infected, or could not be looked at fully
-	exitNotScanned = 2 // none is, but at least one got no verdict
+	ExitClean      = 0
+	ExitFound      = 1 // at least one file is infected, or could not be looked at fully
+	ExitNotScanned = 2 // none is, but at least one got no verdict
 )
 
 // firstCheck bounds the wait for the first health checks.
 const firstCheck = 5 * time.Second
 
-// scanFiles scans the files one after the other and writes one line for each:
-// a verdict to stdout, or to stderr why there is none. The name "-" is stdin.
-func scanFiles(ctx context.Context, scanner *scan.Scanner, names []string, stdin io.Reader, stdout, stderr io.Writer) int {
+// Scan scans the files one after the other and writes one line for each: a
+// verdict to stdout, or to stderr why there is none. The name "-" is stdin. It
+// gives the exit code. It waits for the first health checks, and then for no
+// replica that is down.
+func Scan(ctx context.Context, scanner *scan.Scanner, names []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	awaitReplica(ctx, scanner)
 	found, failed := false, false
 	for _, name := range names {
@@ -46,11 +50,11 @@ func scanFiles(ctx context.Context, scanner *scan.Scanner, names []string, stdin
 	}
 	switch {
 	case found:
-		return exitFound
+		return ExitFound
 	case failed:
-		return exitNotScanned
+		return ExitNotScanned
 	}
-	return exitClean
+	return ExitClean
 }
 
 func scanFile(ctx context.Context, scanner *scan.Scanner, name string, stdin io.Reader) (scan.Verdict, error) {

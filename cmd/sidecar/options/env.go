@@ -1,4 +1,6 @@
-package main
+// Package options reads the sidecar's flags and environment variables, and
+// writes the help on them. Defaults and bounds are those of package sidecar.
+package options
 
 import (
 	"maps"

@@ -1,4 +1,4 @@
-package main
+package options
 
 import (
 	"errors"
@@ -8,17 +8,17 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// parse reads the command line and the environment; a flag wins over its
+// Parse reads the command line and the environment; a flag wins over its
 // variable. All faulty values come in one error.
-func parse(args, environ []string) (options, error) {
+func Parse(args, environ []string) (Options, error) {
 	var (
 		opts     = defaults()
 		settings = opts.settings()
 		faults   []error
 		flags    = pflag.NewFlagSet("sidecar", pflag.ContinueOnError)
 	)
-	flags.BoolVarP(&opts.help, "help", "h", false, "")
-	flags.BoolVar(&opts.showVersion, "version", false, "")
+	flags.BoolVarP(&opts.Help, "help", "h", false, "")
+	flags.BoolVar(&opts.ShowVersion, "version", false, "")
 	for _, s := range settings {
 		flag := flags.VarPF(recorded{s.value, "--" + s.name + " ", &faults}, s.name, "", "")
 		if s.isSwitch {
@@ -27,9 +27,9 @@ func parse(args, environ []string) (options, error) {
 	}
 	flags.Usage = func() {} // an error tells by itself, and points at --help
 	if err := flags.Parse(args); err != nil {
-		return options{}, err
+		return Options{}, err
 	}
-	if opts.help || opts.showVersion {
+	if opts.Help || opts.ShowVersion {
 		return opts, nil
 	}
 	faults = append(faults, opts.command(flags.Args()))
@@ -44,12 +44,12 @@ func parse(args, environ []string) (options, error) {
 		}
 	}
 	opts.adapt(given, env.clamdConf)
-	opts.strangers = env.strangers()
+	opts.Strangers = env.strangers()
 	return opts, errors.Join(append(faults, opts.Validate())...)
 }
 
 // command takes in what stands on the command line besides flags.
-func (o *options) command(words []string) error {
+func (o *Options) command(words []string) error {
 	switch {
 	case len(words) == 0:
 		return nil
@@ -58,21 +58,21 @@ func (o *options) command(words []string) error {
 	case len(words) == 1:
 		return errors.New("scan: want the name of a file, or - for standard input")
 	}
-	o.scan, o.files = true, words[1:]
+	o.Scan, o.Files = true, words[1:]
 	return nil
 }
 
 // adapt sets what was not given to more than a fixed default.
-func (o *options) adapt(given map[string]bool, clamdConf string) {
+func (o *Options) adapt(given map[string]bool, clamdConf string) {
 	if !given["clamd-conf"] && clamdConf != "" {
 		o.ClamdConf = clamdConf
 	}
 	// `sidecar scan` tells its verdicts on standard output, to a person or a
 	// script; the log would tell them once more.
-	if o.scan && !given["log-level"] {
+	if o.Scan && !given["log-level"] {
 		o.logLevel = slog.LevelError
 	}
-	if o.scan && !given["log-format"] {
+	if o.Scan && !given["log-format"] {
 		o.logFormat = formatText
 	}
 }
