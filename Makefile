@@ -27,7 +27,7 @@ bench: clamav build ## measure the sidecar beside direct and other ways to scan 
 	exec bin/bench
 
 lint: $(TOOLS)/golangci-lint ## gofmt, go vet and golangci-lint (built on first use, which takes minutes)
-	@echo 'gofmt -l .' && test -z "$$(gofmt -l . | tee /dev/stderr)"
+	@files=$$(gofmt -l .); [ -z "$$files" ] || { echo "not formatted, run gofmt -w on:" $$files >&2; exit 1; }
 	test/each-module.sh go vet ./...
 	test/each-module.sh $(TOOLS)/golangci-lint run --config $(CURDIR)/.golangci.yml
 

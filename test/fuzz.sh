@@ -12,5 +12,5 @@ grep -rE --include='*_test.go' --only-matching '^func Fuzz[A-Za-z0-9_]*' . | sor
   while IFS=: read -r file func; do
     name=${func#func }
     printf '== %s %s for %s\n' "$(dirname "$file")" "$name" "$time"
-    go test -run '^$' -fuzz "^$name\$" -fuzztime "$time" "$(dirname "$file")" </dev/null
+    go test -run '^$' -fuzz "^$name\$" -fuzztime "$time" -fuzzminimizetime 10x "$(dirname "$file")" </dev/null
   done

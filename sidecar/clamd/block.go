@@ -56,7 +56,7 @@ func (b *Block) framed(prefix string, chunk int, last bool) []byte {
 	from, to := headroom, headroom+b.n
 	if chunk > 0 {
 		from -= lengthOf
-		binary.BigEndian.PutUint32(b.buf[from:], uint32(chunk))
+		binary.BigEndian.PutUint32(b.buf[from:], uint32(chunk)) //nolint:gosec // far below 4 GiB: it is what is held in memory
 	}
 	from -= len(prefix)
 	copy(b.buf[from:], prefix)

@@ -41,6 +41,15 @@ func TestSessionFramesBodiesForClamd(t *testing.T) {
 			},
 			begin + instream + string(twoBlocks) + string(full) + string(full) + end,
 		},
+		"a body in a block that held more before": {
+			func(s *clamd.Session) error {
+				block := blocksOf(full, clamd.BlockSize)[0]
+				block.Reset()
+				block.Grow(copy(block.Free(), "abc"))
+				return s.Send([]*clamd.Block{block}, true, soon())
+			},
+			begin + instream + "\x00\x00\x00\x03abc" + end,
+		},
 		"a body that comes in pieces": {
 			func(s *clamd.Session) error {
 				return errors.Join(

@@ -102,7 +102,7 @@ var conversations = map[string]conversation{
 	"the largest chunk":                    {send: []string{"zINSTREAM\x00\xff\xff\xff\xff"}},
 	"the largest chunk with n":             {send: []string{"nINSTREAM\n\xff\xff\xff\xff"}},
 	"one byte over the limit":              {send: []string{"zINSTREAM\x00" + chunk(strings.Repeat("x", sizeLimit)) + "\x00\x00\x00\x01"}},
-	"a body that ends within a chunk":      {send: []string{"zINSTREAM\x00" + chunk("hello")[:6]}, half: true, ours: "stream: the upload broke off after 1 bytes, unexpected EOF ERROR\x00", why: silence},
+	"a body that ends within a chunk":      {send: []string{"zINSTREAM\x00" + chunk("hello")[:5]}, half: true, ours: "stream: the upload broke off after 1 bytes, unexpected EOF ERROR\x00", why: silence},
 	"a body that ends behind a chunk":      {send: []string{"zINSTREAM\x00" + chunk("hello")}, half: true, ours: "stream: the upload broke off after 5 bytes, unexpected EOF ERROR\x00", why: silence},
 	"a body that ends within a length":     {send: []string{"zINSTREAM\x00\x00\x00"}, half: true, ours: "stream: the upload broke off after 0 bytes, unexpected EOF ERROR\x00", why: silence},
 	"a body that ends before its first":    {send: []string{"zINSTREAM\x00"}, half: true, ours: "stream: the upload broke off after 0 bytes, unexpected EOF ERROR\x00", why: silence},
@@ -309,5 +309,5 @@ func realScanner(t *testing.T, daemons ...*clamd.Daemon) *scan.Scanner {
 		}
 	})
 	await(t, "a replica is healthy", pool.Ready)
-	return scan.New(scan.Config{MaxFileSize: 100 << 20, ReplayMemory: 8 << 20, Log: log}, pool)
+	return scan.New(scan.Config{MaxFileSize: sizeLimit, ReplayMemory: 8 << 20, Log: log}, pool)
 }

@@ -8,13 +8,15 @@
 //	err := server.Shutdown(ctx)
 //
 // It answers PING, VERSION, VERSIONCOMMANDS, STATS, INSTREAM and IDSESSION ...
-// END, each with z or n before it or in the bare form where clamd knows one,
-// byte for byte as clamd 1.4.6 does. VERSION, VERSIONCOMMANDS and STATS are
-// answered by a replica.
+// END, each with z or n before it, or bare where clamd knows a bare form, byte
+// for byte as clamd 1.4.6 does. VERSION, VERSIONCOMMANDS and STATS are answered
+// by a replica.
 //
-// A body is scanned only when it has come to its end marker. A connection that
-// closes within a body, or closes its sending side, gets no reply, as from
-// clamd.
+// A body is scanned only when it has come to its end marker, and OK is said only
+// of one that was. A connection on which a scan has begun, or may just begin,
+// is not closed without an ERROR: there are clients that take the end of the
+// connection for a clean file (pyclamd 0.4.0) or look for OK anywhere in the
+// reply (clamdjs 1.0.2).
 //
 // # Where it differs from clamd on purpose
 //
@@ -24,16 +26,19 @@
 //     a command that its configuration has turned off.
 //   - PING is answered with an ERROR while no replica is healthy.
 //   - What clamd has no reply for, since it does not come up there (no replica,
-//     a full queue, a scan that takes too long), is "stream: TEXT ERROR"; so is
-//     an upload that stalls, where clamd says COMMAND READ TIMED OUT without
-//     the command's number. TEXT has no colon, which clients take for the end
-//     of a file name.
+//     a full queue, a scan that takes too long), is "stream: TEXT ERROR". So is
+//     a body that breaks off, where clamd says nothing, and one that stalls,
+//     where it says COMMAND READ TIMED OUT without the command's number. TEXT
+//     has no colon, which clients take for the end of a file's name.
 //   - The commands of a session are answered in their order. clamd answers PING
 //     and VERSION before scans that came earlier.
-//   - A bare command behind another one in the same packet of a session is
-//     refused like any other bare command there; clamd waits for more. A
-//     carriage return before the newline of a command is ignored in a session
-//     too; there clamd loses count of its input.
-//   - When a client is still sending as it is refused, the connection's other
-//     half stays open for a few seconds, so that the client gets to read why.
+//   - In a session, a bare command that comes in one packet with the command
+//     before it is refused like any other, and a carriage return before the
+//     newline of a command is ignored. clamd loses its place in both cases.
+//   - Bodies of five bytes or less are scanned: see package scan.
+//   - When a client is still sending as it is refused, our side of the
+//     connection is closed, and the other only seconds later, so that the client
+//     comes to read why.
+//   - On shutdown, clients without a command under way are told so, unasked, as
+//     clamd tells those that time out.
 package clamdapi

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -181,4 +182,28 @@ func ask(t *testing.T, address, text string) string {
 	conn := dial(t, address)
 	send(t, conn, text)
 	return rest(t, conn)
+}
+
+// awaitState waits until so many connections are in each state.
+func awaitState(t *testing.T, s *Server, want map[uint32]int) {
+	t.Helper()
+	await(t, fmt.Sprintf("connections by state are %v", want), func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		got := map[uint32]int{}
+		for c := range s.clients {
+			got[c.state.Load()]++
+		}
+		return fmt.Sprint(got) == fmt.Sprint(want)
+	})
+}
+
+// await waits until what is said holds.
+func await(t *testing.T, said string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !holds(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("waited %v and never found that %s", patience, said)
+		}
+	}
 }

@@ -25,6 +25,7 @@ func FuzzServer(f *testing.F) {
 		scanner := &scripted{max: fuzzQuota}
 		server := newServer(Config{Scanner: scanner})
 		conn := &fakeConn{sent: sent, packet: max(int(packet), 1)}
+		server.awaitPlace()
 		server.admit(conn).run()
 
 		want := wholeBodies(sent)

@@ -1,7 +1,6 @@
 package clamdapi
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -14,113 +13,6 @@ import (
 	"time"
 )
 
-func TestShutdownLetsWhatHasBegunComeToItsEnd(t *testing.T) {
-	scanner := &scripted{}
-	server := newServer(Config{Scanner: scanner})
-	address := serve(t, server)
-	silent, partial, session, upload := dial(t, address), dial(t, address), dial(t, address), dial(t, address)
-
-	send(t, partial, "zPI")
-	send(t, session, "zIDSESSION\x00zPING\x00")
-	if got, want := next(t, session, 0), "1: PONG\x00"; got != want {
-		t.Fatalf("got %q, want %q", got, want)
-	}
-	send(t, upload, "zIDSESSION\x00zPING\x00zINSTREAM\x00"+chunk("hello"))
-	if got, want := next(t, upload, 0), "1: PONG\x00"; got != want {
-		t.Fatalf("got %q, want %q", got, want)
-	}
-	awaitState(t, server, map[uint32]int{idle: 3, busy: 1})
-
-	done := make(chan error, 1)
-	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
-		defer cancel()
-		done <- server.Shutdown(ctx)
-	}()
-	for name, conn := range map[string]net.Conn{
-		"a connection without a command": silent, "half a command": partial, "a session between commands": session,
-	} {
-		if got := rest(t, conn); got != "" {
-			t.Errorf("%s: got %q, want it closed", name, got)
-		}
-	}
-	if conn, err := net.Dial("tcp", address); err == nil {
-		conn.Close()
-		t.Error("a new connection was accepted during the shutdown")
-	}
-	select {
-	case err := <-done:
-		t.Fatalf("Shutdown returned %v during an upload", err)
-	default:
-	}
-
-	send(t, upload, chunk(" world")+endMarker+"zPING\x00")
-	if got, want := rest(t, upload), "2: stream: OK\x00"; got != want {
-		t.Errorf("got %q, want %q and no further command answered", got, want)
-	}
-	if err := <-done; err != nil {
-		t.Errorf("got %v from Shutdown, want nil", err)
-	}
-}
-
-// awaitState waits until so many connections are in each state.
-func awaitState(t *testing.T, s *Server, want map[uint32]int) {
-	t.Helper()
-	await(t, fmt.Sprintf("connections by state are %v", want), func() bool {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		got := map[uint32]int{}
-		for c := range s.clients {
-			got[c.state.Load()]++
-		}
-		return fmt.Sprint(got) == fmt.Sprint(want)
-	})
-}
-
-// await waits until what is said holds.
-func await(t *testing.T, said string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !holds(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("waited %v and never found that %s", patience, said)
-		}
-	}
-}
-
-func TestShutdownCutsOffWhatTakesTooLong(t *testing.T) {
-	server := New(Config{Scanner: &scripted{}})
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(l) }()
-	conn := dial(t, l.Addr().String())
-	send(t, conn, "zINSTREAM\x00"+chunk("hello"))
-	awaitState(t, server, map[uint32]int{busy: 1})
-
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-	defer cancel()
-	if err := server.Shutdown(ctx); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("got %v from Shutdown, want %v", err, context.DeadlineExceeded)
-	}
-	if err := <-served; err != nil {
-		t.Errorf("got %v from Serve, want nil", err)
-	}
-	if reply, _ := io.ReadAll(conn); len(reply) > 0 {
-		t.Errorf("got reply %q to half a body, want none", reply)
-	}
-	awaitState(t, server, map[uint32]int{})
-}
-
-func TestServeAfterShutdownServesNothing(t *testing.T) {
-	server := newServer(Config{Scanner: &scripted{}})
-	if err := server.Shutdown(t.Context()); err != nil {
-		t.Errorf("got %v from Shutdown, want nil", err)
-	}
-	serve(t, server)
-}
-
 func TestServeReportsAListenerThatSomebodyElseClosed(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -130,69 +22,6 @@ func TestServeReportsAListenerThatSomebodyElseClosed(t *testing.T) {
 	if err := newServer(Config{Scanner: &scripted{}}).Serve(l); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("got %v, want %v", err, net.ErrClosed)
 	}
-}
-
-func TestShutdownUnderLoadLosesNoScanThatItBegan(t *testing.T) {
-	scanner := &scripted{scan: func(io.Reader) error {
-		time.Sleep(time.Millisecond)
-		return nil
-	}}
-	server := newServer(Config{Scanner: scanner})
-	address := serve(t, server)
-	const clients = 16
-	answered := make(chan int, clients)
-	var started sync.WaitGroup
-	started.Add(clients)
-	for i := range clients {
-		go func() {
-			n := 0
-			defer func() { answered <- n }()
-			for ; ; n++ {
-				reply, err := askOnce(address, "zINSTREAM\x00"+chunk(fmt.Sprint("client ", i))+endMarker)
-				if n == 0 {
-					started.Done()
-				}
-				if err != nil || reply == "" {
-					return
-				}
-				if reply != "stream: OK\x00" {
-					t.Errorf("got reply %q", reply)
-					return
-				}
-			}
-		}()
-	}
-	started.Wait()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	if err := server.Shutdown(ctx); err != nil {
-		t.Errorf("got %v from Shutdown, want nil", err)
-	}
-	total := 0
-	for range clients {
-		total += <-answered
-	}
-	if got := len(scanner.scanned()); got != total {
-		t.Errorf("%d bodies were scanned and %d answered", got, total)
-	}
-}
-
-// askOnce sends text and gives all that comes back, for goroutines that may not
-// end their test.
-func askOnce(address, text string) (string, error) {
-	conn, err := net.DialTimeout("tcp", address, patience)
-	if err != nil {
-		return "", err
-	}
-	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
-		return "", err
-	}
-	if _, err := io.WriteString(conn, text); err != nil {
-		return "", err
-	}
-	reply, err := io.ReadAll(conn)
-	return string(reply), err
 }
 
 func TestSlowClientsAreCutOff(t *testing.T) {
@@ -276,24 +105,22 @@ func TestClientThatNeverStopsSendingIsLetGo(t *testing.T) {
 	awaitState(t, server, map[uint32]int{})
 }
 
-func TestConnectionTooManyIsClosedAtOnce(t *testing.T) {
+func TestClientTooManyWaitsForItsTurn(t *testing.T) {
 	server := newServer(Config{Scanner: &scripted{}, MaxConnections: 2})
 	address := serve(t, server)
 	first, second := dial(t, address), dial(t, address)
 	awaitState(t, server, map[uint32]int{idle: 2})
 	third := dial(t, address)
-	if got, _ := io.ReadAll(third); len(got) > 0 {
-		t.Errorf("got %q on the third connection, want it closed", got)
-	}
+	send(t, third, "zPING\x00")
 	for _, conn := range []net.Conn{first, second} {
-		send(t, conn, "zINSTREAM\x00"+chunk("hello")+endMarker)
-		if got, want := rest(t, conn), "stream: OK\x00"; got != want {
+		send(t, conn, "zINSTREAM\x00"+chunk("hello"))
+	}
+	awaitState(t, server, map[uint32]int{busy: 2})
+	send(t, second, endMarker)
+	for conn, want := range map[net.Conn]string{second: "stream: OK\x00", third: "PONG\x00"} {
+		if got := rest(t, conn); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
-	}
-	awaitState(t, server, map[uint32]int{})
-	if got, want := ask(t, address, "zPING\x00"), "PONG\x00"; got != want {
-		t.Errorf("with room again: got %q, want %q", got, want)
 	}
 }
 

@@ -274,18 +274,18 @@ func TestReplicasAndVersion(t *testing.T) {
 	plain.Signatures, plain.Built = 0, time.Time{}
 	undated := testVersion
 	undated.Built = time.Time{}
-	s := start(t, Config{Scanner: &scripted{known: []upstream.Replica{
+	s := start(t, Config{Scanner: &scripted{stats: upstream.Stats{Open: 9, Scanning: 3, Queued: 2}, known: []upstream.Replica{
 		{Address: "10.0.0.1:3310", State: upstream.Healthy, InFlight: 3, Version: undated, Checked: checked},
-		{Address: "10.0.0.2:3310", State: upstream.Healthy, Version: undated, Checked: checked},
+		{Address: "10.0.0.2:3310", State: upstream.Healthy, Version: undated, Checked: checked, Blind: []string{upstream.BlindToLimits}},
 		{Address: "10.0.0.3:3310", State: upstream.Down, Error: "connection refused", Version: plain, Checked: checked},
 		{Address: "10.0.0.4:3310", State: upstream.Unknown},
 	}}}, nil)
 	for path, want := range map[string]string{
 		"/v1/replicas": `{"replicas":[` +
 			`{"address":"10.0.0.1:3310","state":"healthy","in_flight":3,"engine":"1.4.6","signatures":{"version":27800},"checked":"2026-11-22T10:00:00Z"},` +
-			`{"address":"10.0.0.2:3310","state":"healthy","in_flight":0,"engine":"1.4.6","signatures":{"version":27800},"checked":"2026-11-22T10:00:00Z"},` +
+			`{"address":"10.0.0.2:3310","state":"healthy","in_flight":0,"engine":"1.4.6","signatures":{"version":27800},"checked":"2026-11-22T10:00:00Z","blind_to":["limit"]},` +
 			`{"address":"10.0.0.3:3310","state":"down","error":"connection refused","in_flight":0,"engine":"1.4.6","checked":"2026-11-22T10:00:00Z"},` +
-			`{"address":"10.0.0.4:3310","state":"unknown","in_flight":0}]}`,
+			`{"address":"10.0.0.4:3310","state":"unknown","in_flight":0}],"queue":{"open":9,"scanning":3,"waiting":2}}`,
 		"/v1/version": `{"version":"1.2.3","engines":[{"engine":"1.4.6","signatures":{"version":27800},"replicas":2},{"engine":"1.4.6","replicas":1}]}`,
 	} {
 		if got := s.do(t, http.MethodGet, path, "", ""); got.status != 200 || got.body != want+"\n" {
@@ -315,7 +315,7 @@ func TestAgeOfSignatures(t *testing.T) {
 
 func TestNoReplicasAreAnEmptyList(t *testing.T) {
 	s := start(t, Config{Scanner: &scripted{}}, nil)
-	if got := s.do(t, http.MethodGet, "/v1/replicas", "", ""); got.body != `{"replicas":[]}`+"\n" {
+	if got := s.do(t, http.MethodGet, "/v1/replicas", "", ""); !strings.HasPrefix(got.body, `{"replicas":[],`) {
 		t.Errorf("got %s, want an empty list", got.body)
 	}
 }
@@ -324,6 +324,9 @@ func TestUnknownPathsAndMethods(t *testing.T) {
 	s := start(t, Config{Scanner: &scripted{}}, nil)
 	for _, path := range []string{"/", "/v1/scan/a/b", "//v1/scan", "/v1/../v1/scan", "/v1", "/v2/scan", "/V1/scan", "/v1/scan%2fa"} {
 		wantProblem(t, s.do(t, http.MethodPost, path, "", "x"), notFound, "/v1/scan")
+	}
+	for _, line := range []string{"OPTIONS *", "CONNECT localhost:80", "POST http://localhost/v1"} {
+		wantProblem(t, s.raw(t, line+" HTTP/1.1\r\n"+host+"Connection: close\r\n\r\n", false)[0], notFound, "/v1/scan")
 	}
 	for path, allow := range map[string]string{
 		"/v1/scan":      "POST, PUT",

@@ -28,6 +28,7 @@ const (
 type Scanner interface {
 	Scan(ctx context.Context, body io.Reader, opt scan.Options) (scan.Verdict, error)
 	Replicas() []upstream.Replica
+	Stats() upstream.Stats
 	MaxFileSize() int64
 }
 

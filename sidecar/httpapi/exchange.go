@@ -98,7 +98,7 @@ func (x *exchange) readSmallRest() {
 		return
 	}
 	if x.control.SetReadDeadline(time.Now().Add(restTimeout)) == nil {
-		io.Copy(io.Discard, &x.body) // how it ended is in x.body
+		_, _ = io.Copy(io.Discard, &x.body) // how it ended is in x.body
 	}
 }
 
@@ -136,7 +136,7 @@ func (u *upload) Read(p []byte) (int, error) {
 		return n, nil
 	}
 	u.err = err
-	if err != io.EOF { //nolint:errorlint // net/http ends a body with io.EOF itself
+	if err != io.EOF {
 		return n, err
 	}
 	if err := u.control.SetReadDeadline(time.Time{}); err != nil {
@@ -150,4 +150,4 @@ func (u *upload) Read(p []byte) (int, error) {
 }
 
 // whole says whether all of the body was read.
-func (u *upload) whole() bool { return u.err == io.EOF } //nolint:errorlint // as in Read
+func (u *upload) whole() bool { return u.err == io.EOF } //nolint:errorlint // net/http ends a body with io.EOF itself

@@ -32,6 +32,7 @@ type scripted struct {
 	instead func(ctx context.Context, body io.Reader) (scan.Verdict, error)
 	limit   int64 // bytes; 0: 1 MiB
 	known   []upstream.Replica
+	stats   upstream.Stats
 
 	mu    sync.Mutex
 	calls []scan.Options
@@ -40,6 +41,8 @@ type scripted struct {
 var testVersion = clamd.Version{Engine: "1.4.6", Signatures: 27800, Built: time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC)}
 
 func (s *scripted) Replicas() []upstream.Replica { return s.known }
+
+func (s *scripted) Stats() upstream.Stats { return s.stats }
 
 func (s *scripted) MaxFileSize() int64 {
 	if s.limit > 0 {

@@ -17,6 +17,14 @@ func (x *exchange) openapi() { x.answer(http.StatusOK, "application/yaml", opena
 
 type replicasAnswer struct {
 	Replicas []replica `json:"replicas"`
+	Queue    queue     `json:"queue"`
+}
+
+// queue is how many scans are under way, over all replicas.
+type queue struct {
+	Open     int `json:"open"`
+	Scanning int `json:"scanning"`
+	Waiting  int `json:"waiting"`
 }
 
 // replica is what is known of a clamd replica.
@@ -28,6 +36,7 @@ type replica struct {
 	Engine     string          `json:"engine,omitempty"`
 	Signatures *agedSignatures `json:"signatures,omitempty"`
 	Checked    time.Time       `json:"checked,omitzero"`
+	BlindTo    []string        `json:"blind_to,omitempty"`
 }
 
 type agedSignatures struct {
@@ -37,7 +46,11 @@ type agedSignatures struct {
 
 // replicas answers GET /v1/replicas.
 func (x *exchange) replicas() {
-	answer := replicasAnswer{Replicas: []replica{}}
+	stats := x.Scanner.Stats()
+	answer := replicasAnswer{
+		Replicas: []replica{},
+		Queue:    queue{Open: stats.Open, Scanning: stats.Scanning, Waiting: stats.Queued},
+	}
 	for _, r := range x.Scanner.Replicas() {
 		entry := replica{
 			Address:  r.Address,
@@ -46,6 +59,7 @@ func (x *exchange) replicas() {
 			InFlight: r.InFlight,
 			Engine:   r.Version.Engine,
 			Checked:  r.Checked.UTC(),
+			BlindTo:  r.Blind,
 		}
 		if loaded := newSignatures(r.Version); loaded != nil {
 			entry.Signatures = &agedSignatures{signatures: *loaded}

@@ -47,11 +47,7 @@ func testCutOffUploads(t *testing.T, s server) {
 			if _, err := io.WriteString(conn, test.head+test.body); err != nil {
 				t.Fatal(err)
 			}
-			response, err := http.ReadResponse(bufio.NewReader(conn), nil)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got := finish(t, response); got.status != http.StatusOK {
+			if got := readAnswer(t, bufio.NewReader(conn)); got.status != http.StatusOK {
 				t.Errorf("uncut: got %d and %s, want 200", got.status, got.body)
 			}
 		})
@@ -100,13 +96,10 @@ func TestSlowUploadsAreRefused(t *testing.T) {
 				}
 			}
 		}()
-		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		got := readAnswer(t, bufio.NewReader(conn))
 		close(stop)
 		<-stopped
-		if err != nil {
-			t.Fatal(err)
-		}
-		wantProblem(t, finish(t, response), uploadStall, "too slowly")
+		wantProblem(t, got, uploadStall, "too slowly")
 	})
 	t.Run("in the header, without an answer", func(t *testing.T) {
 		slow := start(t, Config{Scanner: &scripted{}}, func(s *http.Server) { s.ReadHeaderTimeout = 50 * time.Millisecond })

@@ -134,7 +134,7 @@ func samplePool() *prometheus.Registry {
 			official := clamd.Version{Engine: "1.4.6", Signatures: 27800, Built: built}
 			return []upstream.Replica{
 				{Address: "10.0.0.1:3310", State: upstream.Healthy, InFlight: 2, Version: official},
-				{Address: "10.0.0.2:3310", State: upstream.Healthy, Version: clamd.Version{Engine: "1.4.6"}},
+				{Address: "10.0.0.2:3310", State: upstream.Healthy, Version: clamd.Version{Engine: "1.4.6"}, Blind: []string{upstream.BlindToLimits}},
 				{Address: "10.0.0.3:3310", State: upstream.Down, Version: official},
 				{Address: "10.0.0.4:3310", State: upstream.Unknown},
 			}
@@ -162,11 +162,13 @@ func TestPoolNumbersAreReadAtEachScrape(t *testing.T) {
 		`clamav_sidecar_signatures_version{replica="10.0.0.1:3310"} 27800`,
 		`clamav_sidecar_signatures_version{replica="10.0.0.2:3310"} 0`,
 		`clamav_sidecar_signatures_age_seconds{replica="10.0.0.1:3310"} 90`,
+		`clamav_sidecar_replica_blind{replica="10.0.0.2:3310",to="limit"} 1`,
 	)
 	for _, series := range []string{
 		`signatures_age_seconds{replica="10.0.0.2:3310"}`, // has none that are dated
 		`signatures_version{replica="10.0.0.3:3310"}`,     // what a replica had that is down
 		`signatures_version{replica="10.0.0.4:3310"}`,
+		`replica_blind{replica="10.0.0.1:3310"`, // it is not
 	} {
 		if strings.Contains(text, series) {
 			t.Errorf("the metrics hold %s, want it absent", series)

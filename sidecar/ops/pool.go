@@ -19,7 +19,7 @@ type poolCollector struct {
 	refused, timedOut      *prometheus.Desc
 	retries, ejections     *prometheus.Desc
 	up, load               *prometheus.Desc
-	version, age           *prometheus.Desc
+	version, age, blind    *prometheus.Desc
 }
 
 func newPoolCollector(stats func() upstream.Stats, replicas func() []upstream.Replica) *poolCollector {
@@ -42,13 +42,14 @@ func newPoolCollector(stats func() upstream.Stats, replicas func() []upstream.Re
 			"0 when it has loaded none that are official.", replica),
 		age: desc("signatures_age_seconds", "Time since the daily signatures of a healthy replica were made; "+
 			"absent when it has loaded none that are official.", replica),
+		blind: desc("replica_blind", "1 for a replica that calls files clean although they are encrypted or over one of its limits.", replica, "to"),
 	}
 }
 
 // Describe implements [prometheus.Collector].
 func (c *poolCollector) Describe(descs chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		c.open, c.inFlight, c.queued, c.refused, c.timedOut, c.retries, c.ejections, c.up, c.load, c.version, c.age,
+		c.open, c.inFlight, c.queued, c.refused, c.timedOut, c.retries, c.ejections, c.up, c.load, c.version, c.age, c.blind,
 	} {
 		descs <- d
 	}
@@ -78,6 +79,9 @@ func (c *poolCollector) Collect(metrics chan<- prometheus.Metric) {
 			continue // what it had loaded when it was last seen may no longer be true
 		}
 		gauge(c.up, 1, r.Address)
+		for _, kind := range r.Blind {
+			gauge(c.blind, 1, r.Address, kind)
+		}
 		gauge(c.version, float64(r.Version.Signatures), r.Address)
 		if !r.Version.Built.IsZero() {
 			gauge(c.age, c.now().Sub(r.Version.Built).Seconds(), r.Address)

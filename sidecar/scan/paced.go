@@ -9,9 +9,14 @@ import (
 // 800 bytes a second.
 const pace = 16 << 10
 
+// notice is how long nobody must have read before that is held in the
+// uploader's favour. Shorter pauses, which are many, are not worth the effort.
+const notice = 100 * time.Millisecond
+
 // Paced bounds the time that a slow or dead uploader may take: its reads fail
 // with os.ErrDeadlineExceeded when neither 16 KiB nor the end has come within
-// Idle, counted anew after each 16 KiB.
+// Idle, counted anew after each 16 KiB. The time in which nobody reads, since
+// clamd takes its own, does not count.
 type Paced struct {
 	R io.Reader
 	// SetDeadline sets the absolute deadline for reads from R. The last one set
@@ -20,19 +25,28 @@ type Paced struct {
 	// Idle must be positive.
 	Idle time.Duration
 
-	armed bool
-	got   int // bytes since SetDeadline
+	deadline time.Time // zero before the first read
+	left     time.Time // when the last read ended
+	got      int       // bytes since the deadline began
 }
 
 // Read reads from R.
 func (p *Paced) Read(b []byte) (int, error) {
-	if !p.armed || p.got >= pace {
-		if err := p.SetDeadline(time.Now().Add(p.Idle)); err != nil {
+	now := time.Now()
+	deadline := p.deadline
+	if deadline.IsZero() || p.got >= pace {
+		deadline, p.got = now.Add(p.Idle), 0
+	} else if away := now.Sub(p.left); away > notice {
+		deadline = deadline.Add(away)
+	}
+	if deadline != p.deadline {
+		if err := p.SetDeadline(deadline); err != nil {
 			return 0, err
 		}
-		p.armed, p.got = true, 0
+		p.deadline = deadline
 	}
 	n, err := p.R.Read(b)
 	p.got += n
+	p.left = time.Now()
 	return n, err
 }

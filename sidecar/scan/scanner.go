@@ -72,6 +72,9 @@ func (s *Scanner) MaxFileSize() int64 {
 // Replicas are all replicas known now, in the order of their addresses.
 func (s *Scanner) Replicas() []upstream.Replica { return s.pool.Replicas() }
 
+// Stats are the pool's counters and gauges now.
+func (s *Scanner) Stats() upstream.Stats { return s.pool.Stats() }
+
 // Ready says whether a replica is healthy.
 func (s *Scanner) Ready() bool { return s.pool.Ready() }
 
@@ -84,10 +87,11 @@ func (s *Scanner) Command(ctx context.Context, name string) ([]byte, error) {
 }
 
 // Scan reads body to its end and has clamd scan all of it. Only a nil error
-// comes with a verdict. It stops reading when the body turns out too large or
-// clamd refuses it; what is left is the caller's to drain or to drop. Reads of
-// body have to end by themselves: see [Paced]. ctx ends the wait for a slot, and
-// not a scan that clamd has begun.
+// comes with a verdict. A body that is declared too large is not read at all,
+// and one that the queue has no room for neither; Scan stops reading when the
+// body turns out too large or clamd refuses it. What is left is the caller's to
+// drain or to drop. Reads of body have to end by themselves: see [Paced]. ctx
+// ends the wait for a slot, and not a scan that clamd has begun.
 func (s *Scanner) Scan(ctx context.Context, body io.Reader, opt Options) (Verdict, error) {
 	start := time.Now()
 	upload := upload{body: body, limit: s.MaxFileSize(), held: held{memory: s.memory}}

@@ -115,7 +115,7 @@ func startWithMarker(t *testing.T, opts daemon.Options, hashes ...string) *daemo
 	}
 	for name, text := range map[string]string{
 		"marker.ndb": fmt.Sprintf("Marker-Test:0:*:%x\n", marker),
-		"hashes.hdb": strings.Join(append(hashes, ""), "\n"),
+		"hashes.hdb": strings.Join(hashes, "\n"),
 	} {
 		if text == "" {
 			continue // clamd takes no empty database

@@ -77,7 +77,7 @@ func (u *upload) read(block *clamd.Block) error {
 		switch {
 		case u.size > u.limit:
 			return u.tooLarge()
-		case err == io.EOF: //nolint:errorlint // an EOF that is wrapped is not the end of the body
+		case err == io.EOF: // and nothing that wraps it: only the reader itself knows the end
 			u.ended = true
 			return nil
 		case errors.Is(err, os.ErrDeadlineExceeded):

@@ -137,6 +137,9 @@ func newUploads(t *testing.T, source *rand.Rand, n int) uploads {
 	return u
 }
 
+// fixed is a source of the same numbers each time.
+func fixed() *rand.Rand { return rand.New(rand.NewPCG(1, 2)) }
+
 var errBroken = errors.New("the uploader broke")
 
 // erratic reads a body in random pieces, and breaks at breaksAt with the error

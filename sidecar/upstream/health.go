@@ -56,9 +56,11 @@ func (r *replica) watch(ctx context.Context) {
 			}
 		}
 		r.prune(idleTime)
+		r.examineOnce(ctx)
 
 		wait := checkInterval - rand.N(checkInterval/10)
 		if r.is(Down) {
+			r.examined = false // it may come back with another clamd.conf
 			wait, backOff = backOff+rand.N(backOff/4), min(2*backOff, lastBackOff)
 		} else {
 			backOff = firstBackOff

@@ -131,12 +131,12 @@ func TestReplicaThatIsDownIsAskedLessAndLess(t *testing.T) {
 	p := startPool(t, confOfPeers(t, peers...), nil)
 	eventually(t, "the replica is down", func() bool { return len(p.Replicas()) == 1 && p.Replicas()[0].State == Down })
 	before, _, _ := peers[0].count()
-	const watched = 4 * time.Second
+	const watched = 2 * time.Second
 	time.Sleep(watched)
 	after, _, _ := peers[0].count()
-	// Back-offs from 50 ms to a second: about seven in four seconds.
-	if got := after - before; got > 12 {
-		t.Errorf("got asked %d times in %v, want a dozen at most", got, watched)
+	// Back-offs from 50 ms to half a second: about six in two seconds.
+	if got := after - before; got > 10 {
+		t.Errorf("got asked %d times in %v, want ten at most", got, watched)
 	}
 	if got := p.Stats().Ejections; got != 1 {
 		t.Errorf("got %d ejections, want 1", got)

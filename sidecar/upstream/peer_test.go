@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -23,7 +24,7 @@ type peer struct {
 	version  string
 	conns    map[*net.TCPConn]bool
 	versions int      // how often it was asked
-	sessions int      // how many began
+	sessions int      // how many brought a body
 	bodies   []string // those that came to their end
 	open     sync.WaitGroup
 }
@@ -43,7 +44,7 @@ func startPeers(t *testing.T, all ...behaviour) []*peer {
 			return peers
 		}
 	}
-	t.Fatalf("find a port that is free on %d addresses: %v", len(all), err)
+	t.Fatalf("find a port that is free on %d addresses: %v; on macOS add them: sudo ifconfig lo0 alias 127.0.0.2 up", len(all), err)
 	return nil
 }
 
@@ -141,17 +142,21 @@ func (p *peer) converse(conn *net.TCPConn) {
 				return
 			}
 		case "IDSESSION":
-			p.mu.Lock()
-			p.sessions++
-			p.mu.Unlock()
 		case "INSTREAM":
 			body, err := readBody(r)
 			if err != nil {
 				return
 			}
 			id++
+			if isSample(body) {
+				writes("%d: stream: Heuristics.Sample FOUND\x00")(conn, id, body)
+				continue
+			}
 			p.mu.Lock()
 			p.bodies = append(p.bodies, body)
+			if id == 1 {
+				p.sessions++
+			}
 			p.mu.Unlock()
 			p.does(conn, id, body)
 		default:
@@ -159,6 +164,11 @@ func (p *peer) converse(conn *net.TCPConn) {
 			return
 		}
 	}
+}
+
+// isSample says whether a body is one that the pool examines replicas with.
+func isSample(body string) bool {
+	return slices.ContainsFunc(samples(), func(s sample) bool { return string(s.body) == body })
 }
 
 // readBody reads chunks up to the end marker.

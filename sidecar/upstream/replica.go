@@ -43,6 +43,9 @@ type Replica struct {
 	Version clamd.Version
 	// Checked is when it last answered VERSION; zero: never.
 	Checked time.Time
+	// Blind is what it was found blind to when it came up: BlindToEncrypted,
+	// BlindToLimits, both or nothing.
+	Blind []string
 }
 
 // Stats are counters since the start, and gauges, over all replicas.
@@ -63,6 +66,7 @@ type replica struct {
 	network, address string
 	pool             *Pool
 	stop             context.CancelFunc // ends its watch
+	examined         bool               // since it came up; its watch's own
 	inFlight         atomic.Int64
 	answered         atomic.Int64  // when it last gave a reply, in Unix nanoseconds
 	checkNow         chan struct{} // wakes its watch
@@ -74,6 +78,7 @@ type replica struct {
 	err     error
 	version clamd.Version
 	checked time.Time
+	blind   []string
 	idle    []idleSession // the last one used is the next one taken
 }
 
@@ -99,6 +104,7 @@ func (r *replica) snapshot() Replica {
 		InFlight: int(r.inFlight.Load()),
 		Version:  r.version,
 		Checked:  r.checked,
+		Blind:    r.blind,
 	}
 	if r.err != nil {
 		s.Error = r.err.Error()

@@ -193,9 +193,14 @@ func TestIdleSessionsAreClosed(t *testing.T) {
 			ended <- err
 		}()
 		eventually(t, "the replica has the body", func() bool { return peers[0].got("") == 1 })
+		r := only(t, p)
 		writeConf(t, conf, "LocalSocket /nowhere")
 		p.lookSoon()
-		eventually(t, "the replica is gone", func() bool { return p.Replicas()[0].Address == "/nowhere" })
+		eventually(t, "the replica is gone", func() bool {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			return r.gone
+		})
 		close(released)
 		if err := <-ended; err != nil {
 			t.Errorf("the scan: got error %v, want none", err)

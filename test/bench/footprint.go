@@ -34,7 +34,8 @@ func footprint(ctx context.Context, s *setup, binary string) error {
 	}
 	row("start to ready", "%.0f ms (median of 10)", median(ready))
 
-	idle, err := startSidecar(ctx, binary, s.conf())
+	// 64 files of 100 MB keep clamd busy for longer than a file usually waits.
+	idle, err := startSidecar(ctx, binary, s.conf(), "--queue-timeout", "10m", "--scan-timeout", "10m")
 	if err != nil {
 		return err
 	}

@@ -38,11 +38,9 @@ type options struct {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
 	opts, err := parse(os.Args[1:])
 	if err == nil {
-		err = run(ctx, opts)
+		err = run(opts)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
@@ -81,7 +79,9 @@ func parse(args []string) (options, error) {
 	return opts, nil
 }
 
-func run(ctx context.Context, opts options) error {
+func run(opts options) error {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	setup, err := start(ctx, opts.sidecar)
 	if err != nil {
 		return err

@@ -87,7 +87,8 @@ type sidecar struct {
 }
 
 // startSidecar starts the binary on free ports and waits until it is ready.
-func startSidecar(ctx context.Context, binary, conf string) (*sidecar, error) {
+// flags come behind those for the ports and the conf.
+func startSidecar(ctx context.Context, binary, conf string, flags ...string) (*sidecar, error) {
 	var addresses [3]string
 	for i := range addresses {
 		// The port is free now; the sidecar says so if it is not a moment later.
@@ -100,8 +101,8 @@ func startSidecar(ctx context.Context, binary, conf string) (*sidecar, error) {
 		l.Close()
 	}
 	s := &sidecar{http: addresses[0], clamd: addresses[1], ops: addresses[2]}
-	s.cmd = exec.CommandContext(ctx, binary, "--clamd-conf", conf, "--listen", s.http, "--clamd-listen", s.clamd,
-		"--ops-listen", s.ops, "--log-format", "json")
+	flags = append([]string{"--clamd-conf", conf, "--listen", s.http, "--clamd-listen", s.clamd, "--ops-listen", s.ops}, flags...)
+	s.cmd = exec.CommandContext(ctx, binary, flags...)
 	s.cmd.Cancel = func() error { return s.cmd.Process.Signal(syscall.SIGTERM) }
 	s.cmd.WaitDelay = 10 * time.Second
 	log, err := os.Create(filepath.Join(filepath.Dir(conf), "sidecar.log"))

@@ -149,7 +149,7 @@ func clamdReply(conn net.Conn, buf []byte) (bool, error) {
 	for {
 		got, err := conn.Read(buf[n:])
 		n += got
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

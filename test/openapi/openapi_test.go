@@ -36,6 +36,8 @@ var version = clamd.Version{Engine: "1.4.6", Signatures: 27800, Built: time.Date
 
 func (scripted) MaxFileSize() int64 { return 1 << 20 }
 
+func (scripted) Stats() upstream.Stats { return upstream.Stats{Open: 2, Scanning: 1, Queued: 1} }
+
 func (scripted) Replicas() []upstream.Replica {
 	return []upstream.Replica{
 		{Address: "10.0.0.1:3310", State: upstream.Healthy, InFlight: 1, Version: version, Checked: time.Now()},
@@ -147,6 +149,7 @@ func exchange(t *testing.T, address, request string) answer {
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
 	if err != nil {
 		t.Fatal(err)
