@@ -31,8 +31,9 @@ func TestPacedEndsAnUploadThatIsTooSlow(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				client, server := net.Pipe()
-				stop := make(chan struct{})
+				stop, stopped := make(chan struct{}), make(chan struct{})
 				go func() {
+					defer close(stopped)
 					defer func() {
 						time.Sleep(1) // until the reader waits: no deadline can be set on a pipe that is closed
 						client.Close()
@@ -51,7 +52,7 @@ func TestPacedEndsAnUploadThatIsTooSlow(t *testing.T) {
 						<-stop
 					}
 				}()
-				defer synctest.Wait()
+				defer func() { <-stopped }()
 				defer server.Close()
 				defer close(stop)
 				start := time.Now()
