@@ -1,6 +1,7 @@
 package sidecar
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,12 +17,15 @@ func listen(c Config) (listeners, error) {
 	var (
 		bound  [3]net.Listener
 		faults []error
+		// Every wait for a client has a deadline; keep-alives would add none,
+		// and cost four system calls for each connection.
+		config = net.ListenConfig{KeepAlive: -1}
 	)
 	for i, p := range c.ports() {
 		if p.address == "" {
 			continue
 		}
-		l, err := net.Listen("tcp", p.address)
+		l, err := config.Listen(context.Background(), "tcp", p.address)
 		if err != nil {
 			faults = append(faults, fmt.Errorf("%s %s: %s", p.flag, p.address, bindFault(err)))
 			continue

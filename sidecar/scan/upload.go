@@ -80,6 +80,8 @@ func (u *upload) read(block *clamd.Block) error {
 		case err == io.EOF: // and nothing that wraps it: only the reader itself knows the end
 			u.ended = true
 			return nil
+		case errors.Is(err, ErrTooLarge):
+			return err // what the sender has announced is over the limit
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return fmt.Errorf("%w after %d bytes", ErrUploadTimeout, u.size)
 		case err != nil:

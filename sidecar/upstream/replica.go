@@ -158,7 +158,9 @@ func staleSession(reply clamd.Reply, err error) bool {
 }
 
 func (r *replica) dial(ctx context.Context) (net.Conn, error) {
-	dialer := net.Dialer{Timeout: dialTimeout}
+	// Every wait on the connection has a deadline, and it is idle for less time
+	// than keep-alives take to notice anything.
+	dialer := net.Dialer{Timeout: dialTimeout, KeepAlive: -1}
 	conn, err := dialer.DialContext(ctx, r.network, r.address)
 	if err != nil {
 		var op *net.OpError
