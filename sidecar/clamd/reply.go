@@ -87,13 +87,16 @@ func (r Reply) TooLarge() bool {
 }
 
 // ReplicaFault says whether the error lies with this clamd (its disk, its
-// memory, its time) and not with the body, so that another may do better.
+// memory, its time, its end) and not with the body, so that another may do
+// better.
 func (r Reply) ReplicaFault() bool {
 	if r.Status != Error {
 		return false
 	}
 	switch r.Text {
-	case readTimeout, "COMMAND UNAVAILABLE", "Error writing to temporary file", "Can't allocate memory":
+	case readTimeout, "COMMAND UNAVAILABLE", "Error writing to temporary file", "Can't allocate memory",
+		// What clamd 1.4.6 says of a body when it is told to end under it.
+		"Error processing command.", "PROTOCOL ERROR: ancillary data sent without FILDES.":
 		return true
 	}
 	return false

@@ -129,8 +129,10 @@ func TestReplyTellsWhoseFaultAnErrorIs(t *testing.T) {
 		"1: Error writing to temporary file ERROR":       {replicaFault: true},
 		"1: stream: Can't allocate memory ERROR":         {replicaFault: true},
 		"UNKNOWN COMMAND":                                {},
-		"Error processing command. ERROR":                {},
-		"1: stream: Can't open file or directory ERROR":  {},
+		// What clamd says when it shuts down under a body.
+		"1: Error processing command. ERROR":                           {replicaFault: true},
+		"1: PROTOCOL ERROR: ancillary data sent without FILDES. ERROR": {replicaFault: true},
+		"1: stream: Can't open file or directory ERROR":                {},
 	}
 	for line, want := range tests {
 		t.Run(line, func(t *testing.T) {

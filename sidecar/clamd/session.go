@@ -124,11 +124,13 @@ func (s *Session) ReadReply(deadline time.Time) (Reply, error) {
 	switch {
 	case err != nil:
 		return Reply{}, err
-	case reply.Status == Error && reply.ID == 0:
+	case reply.Status == Error && (reply.ID == 0 || reply.ID == s.id):
+		// The first reply decides. A clamd whose disk is full says ERROR and then,
+		// for what it could write of the body, OK (seen with 1.4.6).
 		return reply, nil
 	case reply.ID != s.id:
 		return Reply{}, fmt.Errorf("%w: %.120q answers command %d and not %d", ErrMalformed, line, reply.ID, s.id)
-	case reply.Status != Error && (s.open || s.early || s.gone != nil):
+	case s.open || s.early || s.gone != nil:
 		return Reply{}, fmt.Errorf("%w: %.120q before the body had ended", ErrMalformed, line)
 	case len(s.reply) > 0:
 		return Reply{}, fmt.Errorf("%w: %.120q follows the reply", ErrMalformed, s.reply)

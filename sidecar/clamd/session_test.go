@@ -52,15 +52,18 @@ func TestSessionTellsWhatClamdSaysAsItCloses(t *testing.T) {
 		text string
 		want clamd.Reply
 	}{
-		"a time-out, which ends with a newline":  {"COMMAND READ TIMED OUT\n", clamd.Reply{Status: clamd.Error, Text: "COMMAND READ TIMED OUT"}},
-		"a time-out without an end":              {"COMMAND READ TIMED OUT", clamd.Reply{Status: clamd.Error, Text: "COMMAND READ TIMED OUT"}},
-		"a refusal":                              {tooLarge + " ERROR\x00", clamd.Reply{Status: clamd.Error, Text: tooLarge}},
-		"a refusal with the command's number":    {"1: " + tooLarge + " ERROR\x00", clamd.Reply{ID: 1, Status: clamd.Error, Text: tooLarge}},
-		"a refusal that ends with a newline":     {tooLarge + " ERROR\n", clamd.Reply{Status: clamd.Error, Text: tooLarge}},
-		"an error of its disk":                   {"1: Error writing to temporary file ERROR\x00", clamd.Reply{ID: 1, Status: clamd.Error, Text: "Error writing to temporary file"}},
-		"an error of its memory":                 {"1: stream: Can't allocate memory ERROR\x00", clamd.Reply{ID: 1, Status: clamd.Error, Text: "Can't allocate memory"}},
-		"that it does not know the command":      {"UNKNOWN COMMAND\x00", clamd.Reply{Status: clamd.Error, Text: "UNKNOWN COMMAND"}},
-		"that it does not serve the command":     {"COMMAND UNAVAILABLE\x00", clamd.Reply{Status: clamd.Error, Text: "COMMAND UNAVAILABLE"}},
+		"a time-out, which ends with a newline": {"COMMAND READ TIMED OUT\n", clamd.Reply{Status: clamd.Error, Text: "COMMAND READ TIMED OUT"}},
+		"a time-out without an end":             {"COMMAND READ TIMED OUT", clamd.Reply{Status: clamd.Error, Text: "COMMAND READ TIMED OUT"}},
+		"a refusal":                             {tooLarge + " ERROR\x00", clamd.Reply{Status: clamd.Error, Text: tooLarge}},
+		"a refusal with the command's number":   {"1: " + tooLarge + " ERROR\x00", clamd.Reply{ID: 1, Status: clamd.Error, Text: tooLarge}},
+		"a refusal that ends with a newline":    {tooLarge + " ERROR\n", clamd.Reply{Status: clamd.Error, Text: tooLarge}},
+		"an error of its disk":                  {"1: Error writing to temporary file ERROR\x00", clamd.Reply{ID: 1, Status: clamd.Error, Text: "Error writing to temporary file"}},
+		"an error of its memory":                {"1: stream: Can't allocate memory ERROR\x00", clamd.Reply{ID: 1, Status: clamd.Error, Text: "Can't allocate memory"}},
+		"that it does not know the command":     {"UNKNOWN COMMAND\x00", clamd.Reply{Status: clamd.Error, Text: "UNKNOWN COMMAND"}},
+		"that it does not serve the command":    {"COMMAND UNAVAILABLE\x00", clamd.Reply{Status: clamd.Error, Text: "COMMAND UNAVAILABLE"}},
+		// So does clamd with its disk full: it scans what it has all the same.
+		"an error of its disk, and then OK": {
+			"1: Error writing to temporary file ERROR\x001: stream: OK\x00", clamd.Reply{ID: 1, Status: clamd.Error, Text: "Error writing to temporary file"}},
 		"a time-out behind which comes one more": {"COMMAND READ TIMED OUT\x00\n\x00", clamd.Reply{Status: clamd.Error, Text: "COMMAND READ TIMED OUT"}},
 	}
 	for name, test := range tests {

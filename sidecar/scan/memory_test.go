@@ -34,9 +34,9 @@ func TestReplayMemoryIsSharedByAllScans(t *testing.T) {
 					t.Error("got less than one block held, want the one that was reserved")
 				}
 				for h.more() != nil {
-				}
-				if len(h.blocks) > 5 {
-					t.Errorf("got %d blocks, want at most the first and four more", len(h.blocks))
+					if len(h.blocks) > 5 {
+						t.Errorf("got %d blocks, want at most the first and four more", len(h.blocks))
+					}
 				}
 				h.free()
 				h.free()

@@ -35,7 +35,7 @@ func TestPacedEndsAnUploadThatIsTooSlow(t *testing.T) {
 				go func() {
 					defer close(stopped)
 					defer func() {
-						time.Sleep(1) // until the reader waits: no deadline can be set on a pipe that is closed
+						time.Sleep(time.Nanosecond) // until the reader waits: no deadline can be set on a pipe that is closed
 						client.Close()
 					}()
 					for range test.n {

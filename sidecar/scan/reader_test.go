@@ -69,6 +69,7 @@ func TestAnUploadThatBreaksOffIsNotScanned(t *testing.T) {
 	if got, err := s.Scan(t.Context(), bodyOf([]byte("1111111")), Options{}); err != nil || got.Signature != daemon.Tiny {
 		t.Errorf("a body that came later: got %+v and error %v, want %s", got, err, daemon.Tiny)
 	}
+	eventually(t, "clamd has logged it", func() bool { return strings.Contains(d.Log(), daemon.Tiny) })
 	if log := d.Log(); strings.Contains(log, daemon.EICAR) {
 		t.Errorf("got clamd's log\n%s\nwant no %s in it", log, daemon.EICAR)
 	}

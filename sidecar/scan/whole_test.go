@@ -65,9 +65,9 @@ func TestEveryByteReachesClamdHoweverItIsRead(t *testing.T) {
 	conf := confOf(t, startWithMarker(t, daemon.Options{}))
 	body := slices.Concat(random(t, 1, 3*blockSize-len(marker)/2), []byte(marker))
 	wraps := map[string]func(io.Reader) io.Reader{
-		"in single bytes":               func(r io.Reader) io.Reader { return iotest.OneByteReader(r) },
-		"in halves":                     func(r io.Reader) io.Reader { return iotest.HalfReader(r) },
-		"with EOF beside the last byte": func(r io.Reader) io.Reader { return iotest.DataErrReader(r) },
+		"in single bytes":               iotest.OneByteReader,
+		"in halves":                     iotest.HalfReader,
+		"with EOF beside the last byte": iotest.DataErrReader,
 		"with empty reads between":      func(r io.Reader) io.Reader { return &stuttering{r: r} },
 	}
 	for _, memory := range memories {

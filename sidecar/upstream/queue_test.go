@@ -91,31 +91,24 @@ func TestQueueNobodyOvertakes(t *testing.T) {
 }
 
 func TestQueueWaitEnds(t *testing.T) {
+	const patience = 30 * time.Second // of the queue
 	tests := map[string]struct {
+		gone     time.Duration // when the caller ends
 		wait     time.Duration
-		ctx      func(context.Context) (context.Context, context.CancelFunc)
 		want     error
 		timeouts uint64
 	}{
-		"after the queue's patience": {
-			30 * time.Second, func(ctx context.Context) (context.Context, context.CancelFunc) { return context.WithCancel(ctx) },
-			ErrQueueTimeout, 1,
-		},
-		"with the caller's context": {
-			time.Second, func(ctx context.Context) (context.Context, context.CancelFunc) {
-				return context.WithTimeout(ctx, time.Second)
-			},
-			context.DeadlineExceeded, 0,
-		},
+		"after the queue's patience": {time.Hour, patience, ErrQueueTimeout, 1},
+		"with the caller's context":  {time.Second, time.Second, context.DeadlineExceeded, 0},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				q := newQueue(1, 1, 30*time.Second)
+				q := newQueue(1, 1, patience)
 				if err := q.acquire(t.Context()); err != nil {
 					t.Fatal(err)
 				}
-				ctx, cancel := test.ctx(t.Context())
+				ctx, cancel := context.WithTimeout(t.Context(), test.gone)
 				defer cancel()
 				start := time.Now()
 				if err := q.acquire(ctx); !errors.Is(err, test.want) {

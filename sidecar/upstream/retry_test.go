@@ -95,9 +95,13 @@ func TestScanIsNotMovedFromAReplicaThatIsSlow(t *testing.T) {
 
 func TestScanIsMovedFromAReplicaWithAFaultOfItsOwn(t *testing.T) {
 	t.Parallel()
-	for _, fault := range []string{diskFull, "%d: stream: Can't allocate memory ERROR\x00", "COMMAND READ TIMED OUT\n"} {
-		text := strings.TrimSuffix(strings.TrimPrefix(strings.TrimPrefix(strings.TrimRight(fault, "\x00\n"), "%d: "), "stream: "), " ERROR")
-		t.Run(text, func(t *testing.T) {
+	for _, fault := range []string{
+		diskFull, diskFull + "%d: stream: OK\x00", "%d: stream: Can't allocate memory ERROR\x00", "COMMAND READ TIMED OUT\n",
+		"%d: PROTOCOL ERROR: ancillary data sent without FILDES. ERROR\x00",
+	} {
+		text, _, _ := strings.Cut(strings.TrimRight(fault, "\x00\n"), " ERROR")
+		text = strings.TrimPrefix(strings.TrimPrefix(text, "%d: "), "stream: ")
+		t.Run(fault, func(t *testing.T) {
 			t.Parallel()
 			peers := startPeers(t, says(fault), ok)
 			p := startPool(t, confOfPeers(t, peers...), nil)

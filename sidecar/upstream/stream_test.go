@@ -86,6 +86,7 @@ func TestStreamThatIsClosedEarlyIsNotScanned(t *testing.T) {
 	if result, err := p.Scan(t.Context(), blocksOf([]byte("1111111"))); err != nil || result.Reply.Text != daemon.Tiny {
 		t.Fatalf("a body that came later: got %+v and error %v, want %s", result.Reply, err, daemon.Tiny)
 	}
+	eventually(t, "clamd has logged it", func() bool { return strings.Contains(d.Log(), daemon.Tiny) })
 	if log := d.Log(); strings.Contains(log, daemon.EICAR) {
 		t.Errorf("got clamd's log\n%s\nwant no %s in it", log, daemon.EICAR)
 	}
@@ -101,9 +102,8 @@ func TestStreamWhoseReplicaIsLostHasNoVerdict(t *testing.T) {
 		want error
 		down bool
 	}{
-		"killed":  {(*daemon.Daemon).Kill, ErrInterrupted, true},
-		"stopped": {(*daemon.Daemon).Stop, ErrInterrupted, true},
-		"paused":  {(*daemon.Daemon).Pause, ErrScanTimeout, false},
+		"killed": {(*daemon.Daemon).Kill, ErrInterrupted, true},
+		"paused": {(*daemon.Daemon).Pause, ErrScanTimeout, false},
 	}
 	for name, test := range tests {
 		for _, more := range []int{0, 1, 300} {
@@ -127,6 +127,30 @@ func TestStreamWhoseReplicaIsLostHasNoVerdict(t *testing.T) {
 					t.Errorf("got %s, want it down", states(p))
 				}
 			})
+		}
+	}
+}
+
+func TestStreamWhoseReplicaIsStoppedHasNoVerdict(t *testing.T) {
+	t.Parallel()
+	d := daemon.StartT(t, daemon.Options{})
+	p := startPool(t, confOf(t, d), nil)
+	for range 5 {
+		awaitHealthy(t, p, 1)
+		stream := open(t, p)
+		send(t, stream, 10)
+		if err := d.Stop(); err != nil {
+			t.Fatal(err)
+		}
+		send(t, stream, 1)
+		// clamd hangs up, or says first that it cannot go on.
+		got, err := stream.Finish(t.Context(), &clamd.Block{})
+		stream.Close()
+		if !errors.Is(err, ErrInterrupted) && (err != nil || got.Reply.Status != clamd.Error) {
+			t.Errorf("got %+v and error %v, want %v, or clamd's error", got.Reply, err, ErrInterrupted)
+		}
+		if err := d.Restart(t.Context()); err != nil {
+			t.Fatal(err)
 		}
 	}
 }
