@@ -7,7 +7,7 @@ FUZZTIME ?= 5m
 # The tools of test/tools, built once for each of their versions and each Go.
 TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/clamav-sidecar/bin/$(shell { go version; cat test/tools/go.mod; } | cksum | cut -d' ' -f1)
 
-.PHONY: help run test bench lint build fuzz vuln clamav clean
+.PHONY: help run test clients bench lint build fuzz vuln clamav clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -21,6 +21,10 @@ test: ## go vet, all tests with the race detector, and every fuzz target for thr
 	test/each-module.sh go vet ./...
 	test/each-module.sh go test -race -timeout 20m ./...
 	test/fuzz.sh 3s
+
+clients: ## the tests with clamd clients from npm (installs node and npm if missing)
+	test/install.sh npm
+	test/clients/npm.sh
 
 bench: clamav build ## measure the sidecar beside direct and other ways to scan (some minutes)
 	go build -o bin/bench ./test/bench

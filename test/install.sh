@@ -4,13 +4,14 @@
 #   test/install.sh run    ClamAV's programs, its test files, curl
 #   test/install.sh test   that, the clients of others that the tests drive, and
 #                          the C compiler that Go's race detector needs
+#   test/install.sh npm    that, node and npm, for the clients that npm has
 #
 # Debian and Ubuntu: apt-get, with sudo if need be. macOS: Homebrew. Elsewhere it
 # says what to install. The tests start clamd themselves, on ports of their own;
 # a clamd that the system's package starts is not touched.
 set -euo pipefail
 
-what=${1:?usage: test/install.sh run|test}
+what=${1:?usage: test/install.sh run|test|npm}
 PATH=$PATH:/usr/sbin:/usr/local/sbin:/opt/homebrew/bin:/opt/homebrew/sbin:/opt/homebrew/opt/clamav/sbin:/usr/local/opt/clamav/sbin
 
 # missing prints the Debian packages of what is not there.
@@ -20,11 +21,15 @@ missing() {
   command -v clamdscan >/dev/null || echo clamdscan
   command -v freshclam >/dev/null || echo clamav-freshclam
   command -v curl >/dev/null || echo curl
+  if [ "$what" = npm ]; then
+    command -v node >/dev/null || echo nodejs
+    command -v npm >/dev/null || echo npm
+  fi
   if [ "$(uname)" = Darwin ]; then
     return
   fi
   [ -n "${CLAMAV_TESTFILES:-}" ] || [ -d /usr/share/clamav-testfiles ] || echo clamav-testfiles
-  if [ "$what" = test ]; then
+  if [ "$what" != run ]; then
     command -v gcc >/dev/null || echo gcc libc6-dev
     /usr/bin/python3 -c 'import pyclamd' 2>/dev/null || echo python3-pyclamd
     perl -MClamAV::Client -e 1 2>/dev/null || echo libclamav-client-perl
@@ -60,6 +65,9 @@ printf 'missing here: %s\n' "${packages[*]}"
 if command -v apt-get >/dev/null; then
   apt_install "${packages[@]}"
 elif command -v brew >/dev/null; then
+  if [ "$what" = npm ]; then
+    brew install node # npm is in it
+  fi
   brew install clamav
 else
   echo 'test/install.sh: this machine has neither apt-get nor Homebrew; install what is named above with its own package manager' >&2

@@ -95,15 +95,21 @@ func TestScanIsNotMovedFromAReplicaThatIsSlow(t *testing.T) {
 
 func TestScanIsMovedFromAReplicaWithAFaultOfItsOwn(t *testing.T) {
 	t.Parallel()
-	for _, fault := range []string{
-		diskFull, diskFull + "%d: stream: OK\x00", "%d: stream: Can't allocate memory ERROR\x00", "COMMAND READ TIMED OUT\n",
-		"%d: PROTOCOL ERROR: ancillary data sent without FILDES. ERROR\x00",
-	} {
-		text, _, _ := strings.Cut(strings.TrimRight(fault, "\x00\n"), " ERROR")
-		text = strings.TrimPrefix(strings.TrimPrefix(text, "%d: "), "stream: ")
-		t.Run(fault, func(t *testing.T) {
+	tests := map[string]struct {
+		fault string
+		text  string
+	}{
+		"its disk":              {diskFull, "Error writing to temporary file"},
+		"its disk, and OK then": {diskFull + "%d: stream: OK\x00", "Error writing to temporary file"},
+		"its memory":            {"%d: stream: Can't allocate memory ERROR\x00", "Can't allocate memory"},
+		"its time":              {"COMMAND READ TIMED OUT\n", "COMMAND READ TIMED OUT"},
+		"its end, in its own words": {
+			"%d: PROTOCOL ERROR: ancillary data sent without FILDES. ERROR\x00", "PROTOCOL ERROR: ancillary data sent without FILDES."},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			peers := startPeers(t, says(fault), ok)
+			peers := startPeers(t, says(test.fault), ok)
 			p := startPool(t, confOfPeers(t, peers...), nil)
 			awaitHealthy(t, p, 2)
 			for range 40 {
@@ -113,12 +119,12 @@ func TestScanIsMovedFromAReplicaWithAFaultOfItsOwn(t *testing.T) {
 				t.Errorf("got %+v, want retries and no ejection", s)
 			}
 
-			all := startPeers(t, says(fault), says(fault), says(fault), says(fault), says(fault))
+			all := startPeers(t, says(test.fault), says(test.fault), says(test.fault), says(test.fault), says(test.fault))
 			p = startPool(t, confOfPeers(t, all...), nil)
 			awaitHealthy(t, p, len(all))
 			got, err := p.Scan(t.Context(), blocksOf(corpus.Clean()))
-			if err != nil || got.Reply.Status != clamd.Error || got.Reply.Text != text {
-				t.Errorf("from all: got %+v and error %v, want %q", got.Reply, err, text)
+			if err != nil || got.Reply.Status != clamd.Error || got.Reply.Text != test.text {
+				t.Errorf("from all: got %+v and error %v, want %q", got.Reply, err, test.text)
 			}
 			if sent := sentTo(all, ""); sent != 3 {
 				t.Errorf("got the body sent %d times, want 3", sent)
