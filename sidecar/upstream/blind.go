@@ -48,6 +48,8 @@ func (r *replica) examine(ctx context.Context) (blind []sample, err error) {
 	}
 	session := clamd.NewSession(conn)
 	defer session.Close()
+	release := context.AfterFunc(ctx, func() { session.Close() })
+	defer release()
 	for _, s := range samples() {
 		block := new(clamd.Block)
 		block.Grow(copy(block.Free(), s.body))
@@ -65,7 +67,7 @@ func (r *replica) examine(ctx context.Context) (blind []sample, err error) {
 // examineOnce examines a replica that has come up. One that is too busy to
 // answer is examined at its next check.
 func (r *replica) examineOnce(ctx context.Context) {
-	if r.examined || !r.is(Healthy) {
+	if r.examined.Load() || !r.is(Healthy) {
 		return
 	}
 	blind, err := r.examine(ctx)
@@ -73,7 +75,7 @@ func (r *replica) examineOnce(ctx context.Context) {
 		r.pool.log.Debug("replica not examined yet", "replica", r.address, "error", err)
 		return
 	}
-	r.examined = true
+	r.examined.Store(true)
 	var kinds []string
 	for _, s := range blind {
 		kinds = append(kinds, s.kind)

@@ -67,14 +67,31 @@ func (d *discovery) look(ctx context.Context) {
 }
 
 // sameSocket says whether a connection to address ends at a listener on self:
-// at the same address, or at this host's when self is every address.
+// at the same address, or at one of this host's when self is every address. A
+// connection to "every address" goes to the loopback one.
 func sameSocket(address, self string) bool {
-	if address == self {
-		return true
-	}
 	a, errA := netip.ParseAddrPort(address)
 	s, errS := netip.ParseAddrPort(self)
-	return errA == nil && errS == nil && a.Port() == s.Port() && s.Addr().IsUnspecified() && a.Addr().IsLoopback()
+	if errA != nil || errS != nil || a.Port() != s.Port() {
+		return false
+	}
+	target, listener := a.Addr().Unmap(), s.Addr().Unmap()
+	switch {
+	case target.IsUnspecified():
+		return listener.IsUnspecified() || listener.IsLoopback()
+	case listener.IsUnspecified():
+		return target.IsLoopback() || isLocal(target)
+	}
+	return target == listener
+}
+
+// isLocal says whether address is one of this host's.
+func isLocal(address netip.Addr) bool {
+	locals, err := net.InterfaceAddrs()
+	return err == nil && slices.ContainsFunc(locals, func(a net.Addr) bool {
+		prefix, err := netip.ParsePrefix(a.String())
+		return err == nil && prefix.Addr().Unmap() == address
+	})
 }
 
 // endpoint is where a replica listens.

@@ -3,11 +3,8 @@ package upstream
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"time"
-
-	goclamd "github.com/dutchcoders/go-clamd"
 
 	"clamav-sidecar/sidecar/clamd"
 )
@@ -15,55 +12,43 @@ import (
 const (
 	checkInterval = 3 * time.Second
 	checkTimeout  = 3 * time.Second
-	// askAgain is when a VERSION without an answer is given up: the host may
-	// have vanished, and another one answer at the same address.
-	askAgain = time.Minute
 	// The back-off between the checks of a replica that is down doubles from
 	// the first to the second.
 	firstBackOff = 50 * time.Millisecond
 	lastBackOff  = 500 * time.Millisecond
+	// hangTimeout is for how long a replica may be down before its running
+	// scans are given up: it hangs, or its host has vanished, and neither would
+	// end them. It is longer than clamd is silent for when its queue is full.
+	hangTimeout = 15 * time.Second
 )
-
-// answer to VERSION.
-type answer struct {
-	version clamd.Version
-	err     error
-}
 
 // watch checks the replica's health until ctx ends: every checkInterval, at
 // once when a scan has lost it, and with a growing back-off while it is down.
 func (r *replica) watch(ctx context.Context) {
 	defer r.leave()
-	var (
-		pending <-chan answer // the call that is under way
-		started time.Time     // of that call
-		backOff = firstBackOff
-	)
+	backOff := firstBackOff
+	healthy := time.Now() // when it was so last
 	for {
-		if pending == nil || time.Since(started) > askAgain {
-			pending, started = r.ask(), time.Now()
-		}
-		select {
-		case <-ctx.Done():
+		begin := time.Now()
+		version, err := r.check(ctx)
+		if ctx.Err() != nil {
 			return
-		case a := <-pending:
-			pending = nil
-			r.set(a)
-		case <-time.After(checkTimeout):
-			// A clamd that answers scans is busy and not down.
-			if r.answered.Load() < started.UnixNano() {
-				r.set(answer{err: fmt.Errorf("VERSION was not answered within %v", checkTimeout)})
-			}
+		}
+		// A clamd that answers scans, and no VERSION, is busy and not down.
+		if !errors.Is(err, clamd.ErrTimeout) || r.answered.Load() < begin.UnixNano() {
+			r.set(version, err)
 		}
 		r.prune(idleTime)
 		r.examineOnce(ctx)
 
 		wait := checkInterval - rand.N(checkInterval/10)
 		if r.is(Down) {
-			r.examined = false // it may come back with another clamd.conf
 			wait, backOff = backOff+rand.N(backOff/4), min(2*backOff, lastBackOff)
+			if time.Since(healthy) > hangTimeout {
+				r.giveUp()
+			}
 		} else {
-			backOff = firstBackOff
+			backOff, healthy = firstBackOff, time.Now()
 		}
 		if !sleep(ctx, wait, r.checkNow) {
 			return
@@ -71,37 +56,33 @@ func (r *replica) watch(ctx context.Context) {
 	}
 }
 
-// ask sends VERSION. go-clamd knows no deadline, so that the goroutine ends with
-// the connection; watch waits no longer than checkTimeout for it, and begins no
-// other one before askAgain.
-func (r *replica) ask() <-chan answer {
-	address := r.network + "://" + r.address
-	answers := make(chan answer, 1)
-	go func() {
-		results, err := goclamd.NewClamd(address).Version()
-		if err != nil {
-			answers <- answer{err: err}
-			return
-		}
-		a := answer{err: errors.New("closed without a reply to VERSION")}
-		for result := range results { // to the end, or go-clamd leaks a goroutine
-			a.version, a.err = clamd.ParseVersion(result.Raw)
-		}
-		answers <- a
-	}()
-	return answers
+// check asks for VERSION, on a connection of its own.
+func (r *replica) check(ctx context.Context) (clamd.Version, error) {
+	conn, err := r.dial(ctx)
+	if err != nil {
+		return clamd.Version{}, err
+	}
+	release := context.AfterFunc(ctx, func() { conn.Close() })
+	defer release()
+	reply, err := clamd.Command(conn, "VERSION", time.Now().Add(checkTimeout))
+	if err != nil {
+		return clamd.Version{}, err
+	}
+	return clamd.ParseVersion(string(reply))
 }
 
-// set takes in what a check said.
-func (r *replica) set(a answer) {
+// set takes in what a check, or a scan, has found; err is nil for a replica
+// that works.
+func (r *replica) set(version clamd.Version, err error) {
 	state := Healthy
-	if a.err != nil {
+	if err != nil {
 		state = Down
+		r.examined.Store(false) // it may come back with another clamd.conf
 	}
 	r.mu.Lock()
-	r.err = a.err
-	if a.err == nil {
-		r.version, r.checked = a.version, time.Now()
+	r.err = err
+	if err == nil {
+		r.version, r.checked = version, time.Now()
 	}
 	before := r.state.Swap(state)
 	r.mu.Unlock()
@@ -109,22 +90,32 @@ func (r *replica) set(a answer) {
 		return
 	}
 	if state == Healthy {
-		r.pool.log.Info("replica is healthy", "replica", r.address, "engine", a.version.Engine,
-			"signatures", a.version.Signatures)
+		r.pool.log.Info("replica is healthy", "replica", r.address, "engine", version.Engine,
+			"signatures", version.Signatures)
 		return
 	}
 	r.pool.ejections.Add(1)
-	r.pool.log.Warn("replica is down", "replica", r.address, "error", a.err)
+	r.pool.log.Warn("replica is down", "replica", r.address, "error", err)
 	r.prune(0)
 	r.pool.lookSoon()
 }
 
 // suspect ejects a replica that a scan was lost on, and has it checked at once.
 func (r *replica) suspect(err error) {
-	r.set(answer{err: err})
+	r.set(clamd.Version{}, err)
 	select {
 	case r.checkNow <- struct{}{}:
 	default:
+	}
+}
+
+// giveUp closes the connections that scans wait on. Those whose body is held
+// move on to another replica.
+func (r *replica) giveUp() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for session := range r.inUse {
+		session.Close()
 	}
 }
 

@@ -66,7 +66,7 @@ type replica struct {
 	network, address string
 	pool             *Pool
 	stop             context.CancelFunc // ends its watch
-	examined         bool               // since it came up; its watch's own
+	examined         atomic.Bool        // since it came up
 	inFlight         atomic.Int64
 	answered         atomic.Int64  // when it last gave a reply, in Unix nanoseconds
 	checkNow         chan struct{} // wakes its watch
@@ -80,6 +80,7 @@ type replica struct {
 	checked time.Time
 	blind   []string
 	idle    []idleSession // the last one used is the next one taken
+	inUse   map[*clamd.Session]struct{}
 }
 
 type idleSession struct {
@@ -88,7 +89,11 @@ type idleSession struct {
 }
 
 func newReplica(pool *Pool, network, address string) *replica {
-	r := &replica{network: network, address: address, pool: pool, checkNow: make(chan struct{}, 1)}
+	r := &replica{
+		network: network, address: address, pool: pool,
+		checkNow: make(chan struct{}, 1),
+		inUse:    make(map[*clamd.Session]struct{}),
+	}
 	r.state.Store(Unknown)
 	return r
 }
@@ -127,11 +132,9 @@ func (r *replica) scan(blocks []*clamd.Block, maxSends int, deadline time.Time) 
 	session := r.take()
 	for {
 		if session == nil {
-			conn, err := r.dial(context.Background())
-			if err != nil {
+			if session, err = r.open(context.Background()); err != nil {
 				return clamd.Reply{}, sends, err
 			}
-			session = clamd.NewSession(conn)
 		}
 		used := session.Used()
 		sends++
@@ -140,7 +143,7 @@ func (r *replica) scan(blocks []*clamd.Block, maxSends int, deadline time.Time) 
 			r.put(session)
 			return reply, sends, nil
 		}
-		session.Close()
+		r.drop(session)
 		if !used || !staleSession(reply, err) || sends == maxSends {
 			return reply, sends, err
 		}
@@ -167,9 +170,31 @@ func (r *replica) dial(ctx context.Context) (net.Conn, error) {
 		if errors.As(err, &op) {
 			err = op.Err // the address is told by who logs it
 		}
-		return nil, fmt.Errorf("connect: %w: %w", clamd.ErrConnection, err)
+		// Not wrapped: a time-out here must not pass for one of the upload.
+		return nil, fmt.Errorf("connect: %w: %v", clamd.ErrConnection, err)
 	}
 	return conn, nil
+}
+
+// open connects, for a session that the caller gives back with put or drop.
+func (r *replica) open(ctx context.Context) (*clamd.Session, error) {
+	conn, err := r.dial(ctx)
+	if err != nil {
+		return nil, err
+	}
+	session := clamd.NewSession(conn)
+	r.mu.Lock()
+	r.inUse[session] = struct{}{}
+	r.mu.Unlock()
+	return session, nil
+}
+
+// drop closes a session that was in use.
+func (r *replica) drop(s *clamd.Session) {
+	r.mu.Lock()
+	delete(r.inUse, s)
+	r.mu.Unlock()
+	s.Close()
 }
 
 // take gives the session that was used last and that clamd has not closed, nil
@@ -180,7 +205,7 @@ func (r *replica) take() *clamd.Session {
 		if s == nil || s.Quiet() {
 			return s
 		}
-		s.Close()
+		r.drop(s)
 	}
 }
 
@@ -195,6 +220,7 @@ func (r *replica) pop() *clamd.Session {
 	s := r.idle[last]
 	r.idle[last] = idleSession{}
 	r.idle = r.idle[:last]
+	r.inUse[s.Session] = struct{}{}
 	return s.Session
 }
 
@@ -203,6 +229,7 @@ func (r *replica) put(s *clamd.Session) {
 	now := time.Now()
 	r.answered.Store(now.UnixNano())
 	r.mu.Lock()
+	delete(r.inUse, s)
 	keep := !r.gone && len(r.idle) < maxIdle
 	if keep {
 		r.idle = append(r.idle, idleSession{s, now})

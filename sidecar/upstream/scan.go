@@ -101,12 +101,12 @@ type Stream struct {
 func (p *Pool) Open(ctx context.Context) (*Stream, error) {
 	var stream *Stream
 	err := p.try(ctx, func(r *replica) error {
-		conn, err := r.dial(ctx)
+		session, err := r.open(ctx)
 		if err != nil {
 			return err
 		}
 		r.inFlight.Add(1)
-		stream = &Stream{pool: p, replica: r, session: clamd.NewSession(conn)}
+		stream = &Stream{pool: p, replica: r, session: session}
 		return nil
 	})
 	return stream, why(err, false)
@@ -158,7 +158,7 @@ func (s *Stream) finish(ctx context.Context, last *clamd.Block) (clamd.Reply, er
 func (s *Stream) Close() {
 	s.replica.inFlight.Add(-1)
 	if !s.kept {
-		s.session.Close()
+		s.replica.drop(s.session)
 	}
 }
 

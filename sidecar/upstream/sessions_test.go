@@ -69,6 +69,11 @@ func TestASessionThatClamdClosedWhileIdleCostsNothing(t *testing.T) {
 	wantOK(t, p)
 	r := only(t, p)
 	eventually(t, "clamd has closed the idle session", func() bool { n, quiet := r.idleSessions(); return n == 1 && !quiet })
+	if session := r.take(); session != nil {
+		t.Error("got the session that clamd has closed for the next body, want none")
+	}
+	wantOK(t, p)
+	eventually(t, "clamd has closed the next one too", func() bool { n, quiet := r.idleSessions(); return n == 1 && !quiet })
 	result, err := p.Scan(t.Context(), blocksOf(corpus.EICAR()))
 	if err != nil || result.Reply.Text != daemon.EICAR {
 		t.Fatalf("got %+v and error %v, want %s", result.Reply, err, daemon.EICAR)
