@@ -52,6 +52,8 @@ func TestFaultsOfTheCommandLineExitWith2(t *testing.T) {
 		"an unknown flag":    {[]string{"--nope"}, nil, "unknown flag: --nope\n"},
 		"an unknown command": {[]string{"serve"}, nil, `"serve" is no command: want none, to serve, or scan FILE` + "\n"},
 		"a scan of nothing":  {[]string{"scan"}, nil, "scan: want the name of a file, or - for standard input\n"},
+		"standard input twice": {[]string{"scan", "-", "f", "--", "-"}, nil,
+			"scan: - is given more than once, and standard input can be read only once\n"},
 		"every bad value at once, from flags and variables": {
 			[]string{"--queue", "many", "--max-file-size=10MB", "--log-level", "loud", "--require-scanner=maybe"},
 			[]string{"CLAMAV_SIDECAR_SCAN_TIMEOUT=2", "CLAMAV_SIDECAR_LOG_FORMAT=", "CLAMAV_SIDECAR_MAX_CONCURRENT=0"},

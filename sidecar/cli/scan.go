@@ -11,6 +11,8 @@ import (
 	"os"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"clamav-sidecar/sidecar/scan"
 	"clamav-sidecar/sidecar/upstream"
@@ -60,7 +62,7 @@ func Scan(ctx context.Context, scanner *scan.Scanner, names []string, stdin io.R
 func scanFile(ctx context.Context, scanner *scan.Scanner, name string, stdin io.Reader) (scan.Verdict, error) {
 	opt := scan.Options{Endpoint: scan.CLI, Name: name}
 	if name == "-" {
-		return scanner.Scan(ctx, stdin, opt)
+		return scanBody(ctx, scanner, stdin, opt)
 	}
 	file, err := os.Open(name)
 	if err != nil {
@@ -74,10 +76,21 @@ func scanFile(ctx context.Context, scanner *scan.Scanner, name string, stdin io.
 	if info.IsDir() {
 		return scan.Verdict{}, errors.New("it is a directory: name the files in it, for example with find DIR -type f -exec sidecar scan {} +")
 	}
-	if info.Mode().IsRegular() {
+	if info.Mode().IsRegular() { // with size 0, as in /proc, there may be something to read
 		opt.Size = info.Size()
 	}
-	return scanner.Scan(ctx, file, opt)
+	return scanBody(ctx, scanner, file, opt)
+}
+
+// scanBody calls a body of a known size clean only if that many bytes were
+// read: a file that is cut short or written to meanwhile was not seen as it is.
+// What was found counts all the same.
+func scanBody(ctx context.Context, scanner *scan.Scanner, body io.Reader, opt scan.Options) (scan.Verdict, error) {
+	verdict, err := scanner.Scan(ctx, body, opt)
+	if err == nil && verdict.Outcome == scan.Clean && opt.Size > 0 && verdict.Bytes != opt.Size {
+		return scan.Verdict{}, fmt.Errorf("the file changed while it was scanned: it had %d bytes, %d were read", opt.Size, verdict.Bytes)
+	}
+	return verdict, err
 }
 
 // describe puts a verdict in the words of clamscan, which has none for a file
@@ -102,15 +115,27 @@ func reason(err error) error {
 	return err
 }
 
-// printable keeps a file's name from adding lines of its own to the output.
+// printable keeps a file's name from adding lines of its own to the output, and
+// from changing how a terminal shows the rest. What is not printable is escaped
+// as in Go, a byte that is no UTF-8 as \xNN, and so is the backslash: no two
+// names look the same by it.
 func printable(name string) string {
 	var safe strings.Builder
-	for _, r := range []byte(name) {
-		if r < ' ' || r == 0x7f {
-			fmt.Fprintf(&safe, `\x%02x`, r)
-			continue
+	for len(name) > 0 {
+		r, size := utf8.DecodeRuneInString(name)
+		switch {
+		case r == '\\':
+			safe.WriteString(`\\`)
+		case r < utf8.RuneSelf && !unicode.IsPrint(r), r == utf8.RuneError && size == 1:
+			fmt.Fprintf(&safe, `\x%02x`, name[0])
+		case unicode.IsPrint(r):
+			safe.WriteRune(r)
+		case r <= 0xffff:
+			fmt.Fprintf(&safe, `\u%04x`, r)
+		default:
+			fmt.Fprintf(&safe, `\U%08x`, r)
 		}
-		safe.WriteByte(r)
+		name = name[size:]
 	}
 	return safe.String()
 }

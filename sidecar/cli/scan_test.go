@@ -113,6 +113,79 @@ func TestEachFileIsToldAndTheWorstGivesTheExitCode(t *testing.T) {
 	}
 }
 
+func TestAFileThatChangesMeanwhileIsNotClean(t *testing.T) {
+	config := sidecar.Default()
+	config.ClamdConf, config.Log = clientConf(t, clamd.StartT(t, clamd.Options{})), slog.New(slog.DiscardHandler)
+	eicar := string(corpus.EICAR())
+	tests := map[string]struct {
+		before, after string
+		want          string // outcome or error
+	}{
+		"as it was":                 {"clean text", "clean text", "clean"},
+		"shorter than clamd scans":  {"abc", "abc", "clean"},
+		"cut short":                 {"clean text", "clean", "the file changed while it was scanned: it had 10 bytes, 5 were read"},
+		"cut to nothing":            {"clean text", "", "the file changed while it was scanned: it had 10 bytes, 0 were read"},
+		"cut within what is found":  {eicar, eicar[:30], "the file changed while it was scanned: it had 68 bytes, 30 were read"},
+		"grown":                     {"clean", "clean text", "the file changed while it was scanned: it had 5 bytes, 10 were read"},
+		"grown to an infected one":  {"clean", eicar, "infected"},
+		"of no size, as in /proc":   {"", "clean text", "clean"},
+		"cut short behind the find": {eicar + "\n\n", eicar, "infected"},
+	}
+	err := sidecar.WithScanner(t.Context(), config, func(scanner *scan.Scanner) {
+		for name, test := range tests {
+			t.Run(name, func(t *testing.T) {
+				path := filepath.Join(t.TempDir(), "file")
+				write := func(text string) {
+					if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+						t.Fatal(err)
+					}
+				}
+				write(test.before)
+				file, err := os.Open(path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer file.Close()
+				write(test.after)
+				opt := scan.Options{Endpoint: scan.CLI, Size: int64(len(test.before))}
+				verdict, err := cli.ScanBody(t.Context(), scanner, file, opt)
+				got := verdict.Outcome.String()
+				if err != nil {
+					got = err.Error()
+				}
+				if got != test.want || err != nil && verdict.Outcome != scan.None {
+					t.Errorf("got %q with outcome %v, want %q", got, verdict.Outcome, test.want)
+				}
+			})
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestNamesAreEscaped(t *testing.T) {
+	tests := map[string]struct{ name, want string }{
+		"letters of any script":            {"Straße 文 😀.txt", "Straße 文 😀.txt"},
+		"control characters":               {"a\nb\t\x1b[2J\x7f\x00", `a\x0ab\x09\x1b[2J\x7f\x00`},
+		"C1 control characters":            {"\u0085\u009b2J", `\u0085\u009b2J`},
+		"bidi embeddings and overrides":    {"\u202a\u202b\u202c\u202d\u202e", `\u202a\u202b\u202c\u202d\u202e`},
+		"bidi isolates":                    {"\u2066\u2067\u2068\u2069", `\u2066\u2067\u2068\u2069`},
+		"line separators, other spaces":    {"\u2028\u2029\u00a0\u3000", `\u2028\u2029\u00a0\u3000`},
+		"what is not shown":                {"\u200b\ufeff\U000e0001", `\u200b\ufeff\U000e0001`},
+		"what is no UTF-8":                 {"a\x9b\xffb\xe2\x80", `a\x9b\xffb\xe2\x80`},
+		"the replacement character itself": {"\ufffd", "\ufffd"},
+		"a backslash":                      {`a\x0ab`, `a\\x0ab`},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := cli.Printable(test.name); got != test.want {
+				t.Errorf("%q: got %s, want %s", test.name, got, test.want)
+			}
+		})
+	}
+}
+
 func TestWithoutAReplicaNothingIsScanned(t *testing.T) {
 	daemon := clamd.StartT(t, clamd.Options{})
 	conf, dir := clientConf(t, daemon), writeFiles(t)

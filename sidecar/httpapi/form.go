@@ -72,7 +72,7 @@ func (x *exchange) scanPart(f *form) (more bool, err error) {
 	case part.empty && part.file == "":
 		return true, nil // an input of a web form that nothing was put into
 	}
-	verdict, err := x.Scanner.Scan(x.r.Context(), f.reader, x.options(part.file, 0))
+	verdict, err := x.Scanner.Scan(x.scanContext(), f.reader, x.options(part.file, 0))
 	if err == nil {
 		err = x.check(verdict, f.reader.given, f.reader.ended())
 	}

@@ -19,8 +19,8 @@ const (
 	// number of its fields.
 	maxPartHeader = 16 << 10
 	maxPartFields = 32
-	// maxPadding bounds, in bytes, the white space that RFC 2046 allows around
-	// the boundaries.
+	// maxPadding bounds, in bytes, the empty lines before the first boundary,
+	// and those behind the last.
 	maxPadding = 1 << 10
 	// maxBoundary is the length of the longest boundary of RFC 2046.
 	maxBoundary = 70
@@ -36,10 +36,11 @@ var (
 // formReader takes a multipart/form-data body apart as it comes in. It exists
 // beside mime/multipart because that package passes over what a scanner must
 // not: text before the first and behind the last boundary, boundaries after a
-// bare line feed, lines that only begin with the boundary. What another reader
-// could see as the border between two files is an error here, so that all see
-// the same files or none. In the same spirit a part's header is plain lines: no
-// folding, no bare CR or LF.
+// bare line feed, within a line, or with white space behind them. What any
+// reader could see as the border between two files is an error here unless all
+// see it: "--boundary" may be nowhere but between CR LF and CR LF, or "--" at
+// the end. In the same spirit a part's header is plain lines, with one
+// Content-Disposition: no folding, no bare CR or LF.
 //
 // It also reads straight into its caller's memory. mime/multipart reads 4 KiB
 // at a time, which costs more than all else that HTTP does with a large upload;
@@ -49,7 +50,7 @@ var (
 // Only then the body was whole. It is not safe for concurrent use.
 type formReader struct {
 	src io.Reader
-	// delim is "\n--boundary". The CR that has to be in front of it is looked
+	// delim is "--boundary". The CR LF that has to be in front of it is looked
 	// for apart, so that a delimiter without it is seen.
 	delim    []byte
 	maxParts int
@@ -61,7 +62,7 @@ type formReader struct {
 	parts     int
 	given     int64 // bytes of the current part that Read has given
 	content   int   // so many of the unread bytes are content of the current part
-	delimited bool  // behind that content the unread bytes begin with "\r" and delim
+	delimited bool  // behind that content the unread bytes begin with CR LF and delim
 	err       error // what Next or Read failed with; io.EOF: the body is whole
 }
 
@@ -77,7 +78,7 @@ func newFormReader(src io.Reader, boundary string, maxParts int, buf []byte) (*f
 			return nil, fmt.Errorf("%w: the boundary %q has a character that RFC 2046 does not allow there", errForm, boundary)
 		}
 	}
-	return &formReader{src: src, delim: []byte("\n--" + boundary), maxParts: maxParts, buf: buf[:formBuffer]}, nil
+	return &formReader{src: src, delim: []byte("--" + boundary), maxParts: maxParts, buf: buf[:formBuffer]}, nil
 }
 
 func isBoundaryChar(c byte) bool {
@@ -109,7 +110,7 @@ func (f *formReader) next() (part, error) {
 			return part{}, err
 		}
 	case f.ended():
-		f.begin += len("\r") + len(f.delim)
+		f.begin += len("\r\n") + len(f.delim)
 	default:
 		return part{}, errors.New("the part before has not been read to its end")
 	}
@@ -182,28 +183,32 @@ func (f *formReader) readDirect(p []byte) (int, error) {
 }
 
 // split says how many bytes at the front of window are content of the current
-// part, and whether the delimiter follows them. What may yet become a delimiter
-// is neither. A CR at the end is always held back, so that a delimiter at the
-// very front of a window is one without its CR.
+// part, and whether CR LF and the delimiter follow them. What may yet become
+// that is neither. A delimiter at the very front of a window is one without its
+// CR LF, since a CR LF at the end is always held back.
 func (f *formReader) split(window []byte) (content int, delimited bool, err error) {
-	if i := bytes.Index(window, f.delim); i >= 0 {
-		if i == 0 || window[i-1] != '\r' {
-			return max(i-1, 0), false, fmt.Errorf("%w: part %d has a boundary after a line that does not end in CR LF", errForm, f.parts)
-		}
-		return i - 1, true, nil
+	i := bytes.Index(window, f.delim)
+	if i < 0 {
+		return f.undecided(window), false, nil
 	}
+	before, ok := bytes.CutSuffix(window[:i], []byte("\r\n"))
+	if !ok {
+		return 0, false, fmt.Errorf("%w: part %d has a boundary that does not follow a CR LF of its own", errForm, f.parts)
+	}
+	return len(before), true, nil
+}
+
+// undecided says where in window begins what may become a delimiter, with or
+// without CR LF, once more is known.
+func (f *formReader) undecided(window []byte) int {
 	from := max(len(window)-len(f.delim)+1, 0)
-	if i := bytes.LastIndexByte(window[from:], '\n'); i >= 0 && bytes.HasPrefix(f.delim, window[from+i:]) {
-		held := from + i
-		if held > 0 && window[held-1] == '\r' {
-			held--
-		}
-		return held, false, nil
+	for from < len(window) && !bytes.HasPrefix(f.delim, window[from:]) {
+		from++
 	}
-	if n := len(window); n > 0 && window[n-1] == '\r' {
-		return n - 1, false, nil
+	if from == len(window) && bytes.HasSuffix(window, []byte("\r")) {
+		return from - 1
 	}
-	return len(window), false, nil
+	return len(bytes.TrimSuffix(window[:from], []byte("\r\n")))
 }
 
 // skipPreamble goes to the first boundary, before which only empty lines may be.
@@ -216,9 +221,9 @@ func (f *formReader) skipPreamble() error {
 		if crlf {
 			continue
 		}
-		found, err := f.skip(string(f.delim[len("\n"):]))
+		found, err := f.skip(string(f.delim))
 		if err == nil && !found {
-			err = fmt.Errorf("%w: it does not begin with its boundary %q", errForm, f.delim[len("\n--"):])
+			err = fmt.Errorf("%w: it does not begin with its boundary %q", errForm, f.delim[len("--"):])
 		}
 		return err
 	}
@@ -231,22 +236,16 @@ func (f *formReader) endBoundaryLine() (last bool, err error) {
 	if last, err = f.skip("--"); err != nil || last {
 		return last, err
 	}
-	if err := f.skipBlanks(); err != nil {
-		return false, err
-	}
 	crlf, err := f.skip("\r\n")
 	if err == nil && !crlf {
-		err = fmt.Errorf("%w: part %d ends in a line that only begins with the boundary", errForm, f.parts)
+		err = fmt.Errorf("%w: there is something behind the boundary, on its line, that ends part %d", errForm, f.parts)
 	}
 	return false, err
 }
 
-// skipEpilogue reads what follows the last boundary, which may be blanks and
-// empty lines, up to the body's end; its error is io.EOF when all is well.
+// skipEpilogue reads what follows the last boundary, which may be empty lines, up
+// to the body's end; its error is io.EOF when all is well.
 func (f *formReader) skipEpilogue() error {
-	if err := f.skipBlanks(); err != nil && !errors.Is(err, errTruncated) {
-		return err
-	}
 	for range maxPadding / len("\r\n") {
 		crlf, err := f.skip("\r\n")
 		switch {
@@ -259,20 +258,6 @@ func (f *formReader) skipEpilogue() error {
 		}
 	}
 	return fmt.Errorf("%w: more than %d bytes of empty lines behind its last boundary", errForm, maxPadding)
-}
-
-// skipBlanks passes over the spaces and tabs that may follow a boundary.
-func (f *formReader) skipBlanks() error {
-	for range maxPadding {
-		if err := f.await(1); err != nil {
-			return err
-		}
-		if c := f.buf[f.begin]; c != ' ' && c != '\t' {
-			return nil
-		}
-		f.begin++
-	}
-	return fmt.Errorf("%w: more than %d spaces and tabs behind a boundary", errForm, maxPadding)
 }
 
 // skip passes over text if it comes next. It waits for no more than it takes to
@@ -290,55 +275,38 @@ func (f *formReader) skip(text string) (bool, error) {
 	return true, nil
 }
 
-// header reads the header of a part, but not the CR LF of the empty line that
-// ends it: with an empty part it may belong to the delimiter.
+// header reads the header of a part and the empty line that ends it. What it
+// gives is valid up to the next fill.
 func (f *formReader) header() ([]byte, error) {
-	for n := len("\r\n"); ; n = f.end - f.begin + 1 {
-		if err := f.await(n); err != nil {
+	for {
+		header, _, ended := bytes.Cut(f.buf[f.begin:f.end], []byte("\r\n\r\n"))
+		switch {
+		case bytes.HasPrefix(header, []byte("\r\n")):
+			return nil, fmt.Errorf("%w: part %d has no header", errForm, f.parts)
+		case bytes.Contains(header, f.delim):
+			return nil, fmt.Errorf("%w: the header of part %d has a boundary in it", errForm, f.parts)
+		case len(bytes.TrimRight(header, "\r\n")) > maxPartHeader:
+			return nil, fmt.Errorf("%w: the header of part %d is longer than %d bytes", errForm, f.parts, maxPartHeader)
+		case ended:
+			f.begin += len(header) + len("\r\n\r\n")
+			return header, nil
+		}
+		if err := f.fill(); err != nil {
 			return nil, err
 		}
-		unread := f.buf[f.begin:f.end]
-		if bytes.HasPrefix(unread, []byte("\r\n")) {
-			return nil, nil
-		}
-		header, _, ended := bytes.Cut(unread, []byte("\r\n\r\n"))
-		if len(bytes.TrimRight(header, "\r\n")) > maxPartHeader {
-			return nil, fmt.Errorf("%w: the header of part %d is longer than %d bytes", errForm, f.parts, maxPartHeader)
-		}
-		if !ended {
-			continue
-		}
-		f.begin += len(header) + len("\r\n")
-		if bytes.Contains(header, f.delim) || bytes.HasPrefix(header, f.delim[len("\n"):]) {
-			return nil, fmt.Errorf("%w: the header of part %d has no empty line at its end", errForm, f.parts)
-		}
-		return header, nil
 	}
 }
 
-// beginContent passes over the line end that header has left and finds out
-// whether the part's content is empty.
+// beginContent receives enough of a part's content to know whether there is any.
 func (f *formReader) beginContent() (empty bool, err error) {
-	const crlf = len("\r\n")
-	for n := crlf; ; n = f.end - f.begin + 1 {
-		if err := f.await(n); err != nil {
+	for {
+		f.content, f.delimited, err = f.split(f.buf[f.begin:f.end])
+		if err != nil || f.content > 0 || f.delimited {
+			return f.content == 0, err
+		}
+		if err := f.fill(); err != nil {
 			return false, err
 		}
-		unread := f.buf[f.begin:f.end]
-		// The empty line's own CR LF may be the delimiter's.
-		if content, delimited, err := f.split(unread); delimited && content == 0 {
-			f.delimited = true
-			return true, nil
-		} else if err == nil && content == 0 {
-			continue // more of what looks like a delimiter has to come
-		}
-		content, delimited, err := f.split(unread[crlf:])
-		if err == nil && content == 0 && !delimited {
-			continue
-		}
-		f.begin += crlf
-		f.content, f.delimited = content, delimited
-		return content == 0 && delimited, err
 	}
 }
 

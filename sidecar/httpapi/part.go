@@ -21,7 +21,8 @@ type part struct {
 }
 
 // parsePart reads a part's header, without the line end behind its last line.
-// It refuses what would make the content something else than its bytes.
+// It refuses what would make the content something else than its bytes, and
+// what readers do not all see as the same part.
 func parsePart(header []byte) (part, error) {
 	if err := checkLines(header); err != nil {
 		return part{}, err
@@ -30,6 +31,11 @@ func parsePart(header []byte) (part, error) {
 	fields, err := textproto.NewReader(lines).ReadMIMEHeader()
 	if err != nil {
 		return part{}, fmt.Errorf("%w: a part's header: %w", errForm, err)
+	}
+	for _, name := range []string{"Content-Disposition", "Content-Type", "Content-Transfer-Encoding"} {
+		if len(fields[name]) > 1 {
+			return part{}, fmt.Errorf("%w: a part has more than one %s", errForm, name)
+		}
 	}
 	for _, coding := range fields.Values("Content-Transfer-Encoding") {
 		switch strings.ToLower(coding) {
@@ -43,13 +49,13 @@ func parsePart(header []byte) (part, error) {
 			return part{}, fmt.Errorf("%w: a part has the Content-Encoding %.40q; send the file's own bytes", errForm, coding)
 		}
 	}
-	if kind := fields.Get("Content-Type"); len(kind) >= 10 && strings.EqualFold(kind[:10], "multipart/") {
+	if kind := fields.Get("Content-Type"); mentionsMultipart(kind) {
 		return part{}, fmt.Errorf("%w: a part is of type %.40q; send its files as parts of the form", errForm, kind)
 	}
 	return parseDisposition(fields.Get("Content-Disposition"))
 }
 
-// checkLines makes sure that every reader sees the same lines.
+// checkLines makes sure that every reader sees the same fields.
 func checkLines(header []byte) error {
 	count := 0
 	for line := range bytes.SplitSeq(header, []byte("\r\n")) {
@@ -62,15 +68,18 @@ func checkLines(header []byte) error {
 		if len(line) > 0 && (line[0] == ' ' || line[0] == '\t') {
 			return fmt.Errorf("%w: a part's header has a field of several lines", errForm)
 		}
+		if name, _, found := strings.Cut(string(line), ":"); !found || !isPlain(name) {
+			return fmt.Errorf("%w: the line %.40q of a part's header is not a field", errForm, line)
+		}
 	}
 	return nil
 }
 
 func parseDisposition(value string) (part, error) {
-	if value == "" {
-		return part{}, nil
+	kind, params, err := mime.ParseMediaType(value)
+	if value == "" || err == nil && kind != "form-data" {
+		return part{}, fmt.Errorf("%w: a part has the Content-Disposition %.40q, and not form-data", errForm, value)
 	}
-	_, params, err := mime.ParseMediaType(value)
 	if err != nil {
 		return part{}, fmt.Errorf("%w: a part's Content-Disposition %.100q: %w", errForm, value, err)
 	}

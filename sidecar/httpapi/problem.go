@@ -108,7 +108,6 @@ func (x *exchange) answerError(err error, files []file) {
 
 // problemOf says what kind of problem err is.
 func (x *exchange) problemOf(err error) problemType {
-	broken := x.body.err != nil && !x.body.whole() || x.r.Context().Err() != nil
 	switch {
 	case errors.Is(err, errNoFile):
 		return noFile
@@ -116,7 +115,7 @@ func (x *exchange) problemOf(err error) problemType {
 		return tooManyParts
 	case errors.Is(err, errForm):
 		return badForm
-	case errors.Is(err, scan.ErrUploadTimeout), errors.Is(err, os.ErrDeadlineExceeded):
+	case errors.Is(err, scan.ErrUploadTimeout):
 		return uploadStall
 	case errors.Is(err, scan.ErrUpload):
 		return uploadBroken
@@ -128,7 +127,11 @@ func (x *exchange) problemOf(err error) problemType {
 		return scanTimeout
 	case errors.Is(err, scan.ErrEngine):
 		return engineError
-	case broken:
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		// Only of the body, read by no scan: a scan's error is one of those
+		// above, which may wrap a deadline of its own.
+		return uploadStall
+	case x.body.err != nil && !x.body.whole():
 		return uploadBroken
 	default:
 		return internal
@@ -143,9 +146,6 @@ func (x *exchange) detail(kind problemType, err error) string {
 	case uploadStall:
 		return fmt.Sprintf("the body came too slowly, or no further, after %d bytes; see the limits in /openapi.yaml", x.body.size)
 	case uploadBroken:
-		if x.body.whole() {
-			return "the connection was closed before the answer"
-		}
 		if errors.Is(x.body.err, io.ErrUnexpectedEOF) && x.r.ContentLength > 0 {
 			return fmt.Sprintf("the body ended after %d of %d bytes", x.body.size, x.r.ContentLength)
 		}

@@ -1,9 +1,10 @@
 package httpapi
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"log/slog"
-	"mime"
 	"strings"
 
 	"github.com/gorilla/mux"
@@ -23,19 +24,16 @@ func (x *exchange) scan() {
 		x.refuse(noFile, x.detail(noFile, nil))
 		return
 	}
-	contentType := x.r.Header.Get("Content-Type")
-	if len(contentType) < len("multipart/") || !strings.EqualFold(contentType[:len("multipart/")], "multipart/") {
-		x.scanRaw()
-		return
-	}
-	media, params, err := mime.ParseMediaType(contentType)
+	boundary, err := formBoundary(x.r.Header["Content-Type"])
 	switch {
+	case errors.Is(err, errNotForm):
+		x.refuse(badMedia, err.Error())
 	case err != nil:
-		x.refuse(badForm, fmt.Sprintf("the Content-Type %.100q cannot be read: %v", contentType, err))
-	case media != "multipart/form-data":
-		x.refuse(badMedia, fmt.Sprintf("the body is %.40q; send the file as the body, or files as multipart/form-data", media))
+		x.refuse(badForm, err.Error())
+	case boundary != "":
+		x.scanForm(boundary)
 	default:
-		x.scanForm(params["boundary"])
+		x.scanRaw()
 	}
 }
 
@@ -44,7 +42,7 @@ func (x *exchange) scan() {
 // that asked with "Expect: 100-continue" does not send it.
 func (x *exchange) scanRaw() {
 	x.pace()
-	verdict, err := x.Scanner.Scan(x.r.Context(), &x.paced, x.options(mux.Vars(x.r)["name"], x.r.ContentLength))
+	verdict, err := x.Scanner.Scan(x.scanContext(), &x.paced, x.options(mux.Vars(x.r)["name"], x.r.ContentLength))
 	if err == nil {
 		err = x.check(verdict, x.body.size, x.body.whole())
 	}
@@ -59,6 +57,12 @@ func (x *exchange) scanRaw() {
 func (x *exchange) pace() {
 	x.paced = scan.Paced{R: &x.body, SetDeadline: x.control.SetReadDeadline, Idle: x.UploadIdle}
 }
+
+// scanContext is for the scans of the request. It is not cancelled with the
+// request, because net/http does that as well when a client closes only its own
+// side behind a whole body, as nc does, and waits for the answer. A client that
+// is gone so keeps its place in the queue until the queue's time-out.
+func (x *exchange) scanContext() context.Context { return context.WithoutCancel(x.r.Context()) }
 
 func (x *exchange) options(name string, size int64) scan.Options {
 	return scan.Options{Endpoint: scan.HTTP, Size: size, Name: name, RequestID: x.requestID, TraceID: x.traceID}

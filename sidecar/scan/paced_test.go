@@ -74,6 +74,58 @@ func TestPacedEndsAnUploadThatIsTooSlow(t *testing.T) {
 	}
 }
 
+// uploader takes its time for each KiB, up to its deadline.
+type uploader struct {
+	takes    time.Duration
+	deadline time.Time
+}
+
+func (u *uploader) setDeadline(t time.Time) error {
+	u.deadline = t
+	return nil
+}
+
+func (u *uploader) Read(p []byte) (int, error) {
+	if left := time.Until(u.deadline); u.takes >= left {
+		time.Sleep(left)
+		return 0, os.ErrDeadlineExceeded
+	}
+	time.Sleep(u.takes)
+	return min(len(p), 1<<10), nil
+}
+
+func TestPacedCountsTheUploadersOwnTimeAlone(t *testing.T) {
+	tests := map[string]struct {
+		takes, away time.Duration // for each KiB, and between two reads
+		reads       int           // that succeed, of 100
+	}{
+		"a fast uploader and a slow clamd":           {time.Second, time.Minute, 100},
+		"an uploader that is too slow by itself":     {6 * time.Second, 0, 3},
+		"an uploader that is too slow for any clamd": {6 * time.Second, time.Minute, 3},
+		"an uploader that says nothing more":         {time.Hour, time.Minute, 0},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				u := &uploader{takes: test.takes}
+				body := &Paced{R: u, SetDeadline: u.setDeadline, Idle: 20 * time.Second}
+				for i := range 100 {
+					if _, err := body.Read(make([]byte, 1<<10)); err != nil {
+						if i != test.reads || !errors.Is(err, os.ErrDeadlineExceeded) {
+							t.Errorf("got %d reads and then %v, want %d", i, err, test.reads)
+						}
+						return
+					}
+					time.Sleep(test.away)
+				}
+				if test.reads != 100 {
+					t.Errorf("got 100 reads, want %d", test.reads)
+				}
+			})
+		})
+	}
+}
+
 func TestPacedGivesTheErrorOfItsDeadline(t *testing.T) {
 	body := &Paced{R: panics{}, SetDeadline: func(time.Time) error { return errBroken }, Idle: time.Second}
 	for range 2 {

@@ -60,15 +60,15 @@ func TestSameSocket(t *testing.T) {
 		address, self string
 		want          bool
 	}{
-		"the same":                            {"127.0.0.1:3310", "127.0.0.1:3310", true},
-		"the same, as IPv6":                   {"[::ffff:127.0.0.1]:3310", "127.0.0.1:3310", true},
-		"every address as the target":         {"0.0.0.0:3310", "127.0.0.1:3310", true},
-		"loopback, where all is listened on":  {"127.0.0.1:3310", "[::]:3310", true},
-		"another port":                        {"127.0.0.1:3311", "127.0.0.1:3310", false},
-		"another loopback address":            {"127.0.0.2:3310", "127.0.0.1:3310", false},
-		"another host, all is listened on":    {"192.0.2.1:3310", "0.0.0.0:3310", false},
-		"a Unix socket":                       {"/run/clamd.sock", "127.0.0.1:3310", false},
-		"no endpoint of our own":              {"127.0.0.1:3310", "", false},
+		"the same":                              {"127.0.0.1:3310", "127.0.0.1:3310", true},
+		"the same, as IPv6":                     {"[::ffff:127.0.0.1]:3310", "127.0.0.1:3310", true},
+		"every address as the target":           {"0.0.0.0:3310", "127.0.0.1:3310", true},
+		"loopback, where all is listened on":    {"127.0.0.1:3310", "[::]:3310", true},
+		"another port":                          {"127.0.0.1:3311", "127.0.0.1:3310", false},
+		"another loopback address":              {"127.0.0.2:3310", "127.0.0.1:3310", false},
+		"another host, all is listened on":      {"192.0.2.1:3310", "0.0.0.0:3310", false},
+		"a Unix socket":                         {"/run/clamd.sock", "127.0.0.1:3310", false},
+		"no endpoint of our own":                {"127.0.0.1:3310", "", false},
 		"every address, where one is not local": {"0.0.0.0:3310", "192.0.2.1:3310", false},
 	} {
 		t.Run(name, func(t *testing.T) {

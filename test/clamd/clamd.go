@@ -200,9 +200,11 @@ func (d *Daemon) prepare() error {
 	return writeConf(d.ConfPath(), conf)
 }
 
-// Close ends the daemon as Stop does and removes its directory.
+// Close ends the daemon as Kill does, since nothing of it is kept and clamd does
+// not always heed SIGTERM, and removes its directory. What it was writing into
+// Options.TempDir stays there.
 func (d *Daemon) Close() error {
-	return errors.Join(d.Stop(), os.RemoveAll(d.dir))
+	return errors.Join(d.Kill(), os.RemoveAll(d.dir))
 }
 
 // Addr is the TCP address as host:port, or "" with Options.NoTCP.

@@ -154,6 +154,24 @@ func TestPausedDaemonCanBeStopped(t *testing.T) {
 	}
 }
 
+func TestCloseKillsAPausedDaemonAndRemovesItsDirectory(t *testing.T) {
+	pidFile := filepath.Join(t.TempDir(), "clamd.pid")
+	d, err := clamd.Start(t.Context(), clamd.Options{Conf: map[string]string{"PidFile": pidFile}})
+	must(t, err)
+	must(t, d.Pause())
+	must(t, d.Close())
+	must(t, d.Close())
+	if got := d.PID(); got != 0 {
+		t.Errorf("process id after Close: got %d, want 0", got)
+	}
+	if _, err := os.Stat(pidFile); err != nil {
+		t.Errorf("got %v, want the file that clamd removes when it is asked to end", err)
+	}
+	if _, err := os.Stat(filepath.Dir(d.ConfPath())); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the daemon's own directory after Close: got error %v, want that it is gone", err)
+	}
+}
+
 func TestReloadPicksUpAnAddedSignature(t *testing.T) {
 	for _, concurrent := range []string{"yes", "no"} {
 		t.Run("with ConcurrentDatabaseReload "+concurrent, func(t *testing.T) {

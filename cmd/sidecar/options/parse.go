@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"github.com/spf13/pflag"
 )
@@ -57,6 +58,9 @@ func (o *Options) command(words []string) error {
 		return fmt.Errorf("%q is no command: want none, to serve, or scan FILE", words[0])
 	case len(words) == 1:
 		return errors.New("scan: want the name of a file, or - for standard input")
+	}
+	if i := slices.Index(words, "-"); i >= 0 && slices.Contains(words[i+1:], "-") {
+		return errors.New("scan: - is given more than once, and standard input can be read only once")
 	}
 	o.Scan, o.Files = true, words[1:]
 	return nil
