@@ -93,8 +93,8 @@ func (p *peer) serve() {
 // converse answers VERSION, or takes in one body.
 func (p *peer) converse(conn net.Conn) {
 	r := bufio.NewReader(conn)
-	if first, err := r.Peek(1); err != nil || first[0] == 'n' { // as go-clamd asks
-		io.WriteString(conn, "ClamAV 9.9.9\n")
+	if command, err := r.Peek(len("zVERSION\x00")); err != nil || string(command) == "zVERSION\x00" {
+		io.WriteString(conn, "ClamAV 9.9.9\x00")
 		return
 	}
 	if _, err := r.Discard(len("zIDSESSION\x00zINSTREAM\x00")); err != nil {
