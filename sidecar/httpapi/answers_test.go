@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"regexp"
 	"strings"
 	"testing"
@@ -117,6 +118,7 @@ func TestErrorsOfTheScannerAreProblems(t *testing.T) {
 		detail string
 	}{
 		"too large":       {fmt.Errorf("%w of 1M", scan.ErrTooLarge), tooLarge, "larger than the limit of 1M"},
+		"a dial time-out": {fmt.Errorf("%w: dial: %w", scan.ErrUnavailable, os.ErrDeadlineExceeded), unavailable, "not available"},
 		"unavailable":     {scan.ErrUnavailable, unavailable, "not available"},
 		"too long":        {scan.ErrTimeout, scanTimeout, "too long"},
 		"engine":          {fmt.Errorf("%w: no memory", scan.ErrEngine), engineError, "no memory"},

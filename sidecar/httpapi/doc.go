@@ -6,7 +6,8 @@
 //
 // The body of a request is the file, or a multipart/form-data form of which
 // every part is scanned, files and plain fields alike: 200 speaks for all of
-// the request. Nothing is held whole in memory or on disk.
+// the request. A form that the readers of forms could take apart in more than
+// one way is refused. Nothing is held whole in memory or on disk.
 //
 // An answer that is no verdict is a problem (RFC 9457). The whole contract,
 // with the types of all problems, is openapi.yaml, which the server gives under
@@ -17,5 +18,6 @@
 // before a body. When an answer is given before all of the body has been read,
 // the connection is closed behind it, after some of the rest has been read and
 // thrown away, since a client that still sends would otherwise see a reset and
-// not the answer.
+// not the answer. A client that closes its side behind a whole body is answered
+// like any other.
 package httpapi

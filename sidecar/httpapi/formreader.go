@@ -238,7 +238,7 @@ func (f *formReader) endBoundaryLine() (last bool, err error) {
 	}
 	crlf, err := f.skip("\r\n")
 	if err == nil && !crlf {
-		err = fmt.Errorf("%w: there is something behind the boundary, on its line, that ends part %d", errForm, f.parts)
+		err = fmt.Errorf("%w: there is something behind the boundary in front of part %d", errForm, f.parts+1)
 	}
 	return false, err
 }
@@ -279,9 +279,10 @@ func (f *formReader) skip(text string) (bool, error) {
 // gives is valid up to the next fill.
 func (f *formReader) header() ([]byte, error) {
 	for {
-		header, _, ended := bytes.Cut(f.buf[f.begin:f.end], []byte("\r\n\r\n"))
+		unread := f.buf[f.begin:f.end]
+		header, _, ended := bytes.Cut(unread, []byte("\r\n\r\n"))
 		switch {
-		case bytes.HasPrefix(header, []byte("\r\n")):
+		case bytes.HasPrefix(unread, []byte("\r\n")):
 			return nil, fmt.Errorf("%w: part %d has no header", errForm, f.parts)
 		case bytes.Contains(header, f.delim):
 			return nil, fmt.Errorf("%w: the header of part %d has a boundary in it", errForm, f.parts)
