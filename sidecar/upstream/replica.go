@@ -171,7 +171,7 @@ func (r *replica) dial(ctx context.Context) (net.Conn, error) {
 			err = op.Err // the address is told by who logs it
 		}
 		// Not wrapped: a time-out here must not pass for one of the upload.
-		return nil, fmt.Errorf("connect: %w: %v", clamd.ErrConnection, err)
+		return nil, fmt.Errorf("connect: %w: %s", clamd.ErrConnection, err.Error())
 	}
 	return conn, nil
 }
