@@ -6,11 +6,11 @@
 // again, and asks each for its VERSION every few seconds. A scan takes three
 // steps, and package scan takes them:
 //
-//	place, err := pool.Admit()       // or ErrQueueFull: nothing is read yet
-//	defer place.Leave()
+//	err := pool.Admit() // or ErrQueueFull: nothing is read yet
+//	defer pool.Leave()
 //	// read the body ...
-//	result, err := pool.Scan(ctx, blocks)     // a body held in memory, or
-//	stream, err := pool.Open(ctx)             // one that is sent as it comes
+//	result, err := pool.Scan(ctx, blocks) // a body held in memory, or
+//	stream, err := pool.Open(ctx)         // one that is sent as it comes
 //
 // At most Config.MaxConcurrent bodies are scanned at a time. A body counts only
 // from its end marker on, when clamd gives it a thread, so that slow uploads
