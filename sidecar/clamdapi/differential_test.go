@@ -208,7 +208,7 @@ func TestRepliesAreThoseOfClamd(t *testing.T) {
 			got := all[name]
 			switch {
 			case c.why != "":
-				if got.clamds != c.clamds || got.ours != c.ours {
+				if !saidOrRepeated(got.clamds, c.clamds) || got.ours != c.ours {
 					t.Errorf("got %q from clamd and %q from us, want %q and %q (%s)", got.clamds, got.ours, c.clamds, c.ours, c.why)
 				}
 			case got.ours != got.clamds:
@@ -216,6 +216,12 @@ func TestRepliesAreThoseOfClamd(t *testing.T) {
 			}
 		})
 	}
+}
+
+// saidOrRepeated says whether got is want, or want again and again: clamd 1.4.3
+// says twice that a path does not exist, 1.4.6 once.
+func saidOrRepeated(got, want string) bool {
+	return got == want || got != "" && want != "" && strings.ReplaceAll(got, want, "") == ""
 }
 
 func TestShutdownDoesNotReachClamd(t *testing.T) {
