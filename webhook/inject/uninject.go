@@ -1,0 +1,93 @@
+package inject
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Uninject gives the operations that take an injection back, to the byte: with
+// them an injected object is again what it was before. The patch is empty for an
+// object that is not injected.
+func Uninject(o *Object) (Patch, error) {
+	status, fault := o.status()
+	if fault != nil {
+		return nil, fault
+	}
+	if status == nil {
+		return nil, nil
+	}
+	u := undoing{Object: o, status: status}
+	u.list(o.pod.volumes.length, o.pointer("spec", "volumes"), indexes(o.pod.volumes.items, func(name string) bool {
+		return name == VolumeName
+	}))
+	for _, c := range o.all() {
+		if slices.Contains(status.Containers, c.name) {
+			u.strip(c)
+		}
+	}
+	isSidecar := func(c containerView) bool { return c.name == ContainerName }
+	u.list(o.pod.containers.length, o.pointer("spec", containersList), indexes(o.pod.containers.items, isSidecar))
+	u.list(o.pod.initContainers.length, o.pointer("spec", initContainersList), indexes(o.pod.initContainers.items, isSidecar))
+	u.annotations()
+	return u.patch, nil
+}
+
+type undoing struct {
+	*Object
+	status *Status
+	patch  Patch
+}
+
+// list removes items, and the list if the injection has made it.
+func (u *undoing) list(length int, pointer string, remove []int) {
+	if len(remove) == length && length > 0 && !slices.Contains(u.status.Empty, pointer) {
+		u.patch.remove(pointer)
+		return
+	}
+	for _, index := range slices.Backward(remove) {
+		u.patch.remove(fmt.Sprintf("%s/%d", pointer, index))
+	}
+}
+
+// strip takes the mount and the variables from a container.
+func (u *undoing) strip(c container) {
+	pointer := func(name string) string { return u.pointer("spec", c.list, fmt.Sprint(c.index), name) }
+	u.list(c.mounts.length, pointer("volumeMounts"), indexes(c.mounts.items, isOurMount))
+	var remove []int
+	for _, v := range c.env.items {
+		if !slices.Contains(u.status.Kept[c.name], v.name) {
+			remove = append(remove, v.index)
+		}
+	}
+	u.list(c.env.length, pointer("env"), remove)
+}
+
+// annotations takes off those that the injection has put on the pod (template).
+func (u *undoing) annotations() {
+	ours := []string{StatusAnnotation}
+	if _, found := u.pod.annotations[WorkloadAnnotation]; found && u.status.Carried {
+		ours = append(ours, WorkloadAnnotation)
+	}
+	metadata, annotations := u.pointer("metadata"), u.pointer("metadata", "annotations")
+	switch {
+	case len(ours) < u.pod.allAnnotations.length || slices.Contains(u.status.Empty, annotations):
+		for _, key := range ours {
+			u.patch.remove(annotations + "/" + escapePointer(key))
+		}
+	case u.pod.metadata.length > 1 || slices.Contains(u.status.Empty, metadata):
+		u.patch.remove(annotations)
+	default:
+		u.patch.remove(metadata)
+	}
+}
+
+// indexes gives those of the items that match, in ascending order.
+func indexes[T any](items []T, match func(T) bool) []int {
+	var found []int
+	for i, item := range items {
+		if match(item) {
+			found = append(found, i)
+		}
+	}
+	return found
+}

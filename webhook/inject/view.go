@@ -1,0 +1,260 @@
+package inject
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+)
+
+// podView is what the injection has to know of a pod or a pod template. It is
+// read straight from the JSON: fields that are not listed here are skipped, and
+// none is ever written back, so that fields newer than this program survive.
+type podView struct {
+	metadata       extent            // all of its members
+	annotations    map[string]string // those with our prefix
+	allAnnotations extent
+	mirror         bool // made by a kubelet of a static pod
+	hostNetwork    bool
+	os             string // spec.os.name, or the node selector for it
+	restartPolicy  string
+	volumes        list[string] // names
+	containers     list[containerView]
+	initContainers list[containerView]
+}
+
+// extent is that of a list or an object. One that is absent and one that is null
+// are the same; an empty one is not, since it need not be made.
+type extent struct {
+	present bool
+	length  int
+}
+
+// list is one of the pod's lists: the items that are of interest.
+type list[T any] struct {
+	extent
+	items []T
+}
+
+type containerView struct {
+	name    string
+	sidecar bool // restartPolicy Always: runs as long as the app does
+	ports   []int64
+	mounts  list[mountView]
+	// env's items are the variables that are ours to set; its length counts all.
+	env list[variable]
+}
+
+type mountView struct{ volume, path string }
+
+// variable is one of a container's environment. Literal tells a value from one
+// that Kubernetes gets elsewhere.
+type variable struct {
+	index       int
+	name, value string
+	literal     bool
+}
+
+// Object is a pod or a workload, as far as the injection has to know it.
+type Object struct {
+	kind     Kind
+	workload map[string]string // a workload's own annotations with our prefix
+	pod      podView           // it, or the workload's pod template
+}
+
+// Read reads the JSON of an object of this kind. Only what the injection looks
+// at must have the right types; an error names the place as a JSON pointer.
+func Read(document []byte, kind Kind) (*Object, error) {
+	o := &Object{kind: kind}
+	r := newReader(document)
+	if err := r.object(o.member); err != nil {
+		return nil, fmt.Errorf("failed to read the %s: %w", kind.Name, err)
+	}
+	if _, err := r.ReadToken(); !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("failed to read the %s: something follows the object", kind.Name)
+	}
+	return o, nil
+}
+
+func (o *Object) member(r reader, key []byte) (known bool, err error) {
+	switch {
+	case o.kind.IsPod():
+		return o.pod.member(r, key)
+	case string(key) == "metadata":
+		return true, r.object(func(r reader, key []byte) (bool, error) {
+			if string(key) != "annotations" {
+				return false, nil
+			}
+			return true, r.object(func(r reader, key []byte) (bool, error) { return readOurs(&o.workload, r, key) })
+		})
+	}
+	return o.descend(r, key, o.kind.template)
+}
+
+// descend reads the pod template at the end of the way.
+func (o *Object) descend(r reader, key []byte, way []string) (known bool, err error) {
+	if string(key) != way[0] {
+		return false, nil
+	}
+	return true, r.object(func(r reader, key []byte) (bool, error) {
+		if len(way) == 1 {
+			return o.pod.member(r, key)
+		}
+		return o.descend(r, key, way[1:])
+	})
+}
+
+func (p *podView) member(r reader, key []byte) (known bool, err error) {
+	switch string(key) {
+	case "metadata":
+		p.metadata.present = r.PeekKind() == '{'
+		return true, r.object(p.readMetadata)
+	case "spec":
+		return true, r.object(p.readSpec)
+	}
+	return false, nil
+}
+
+func (p *podView) readMetadata(r reader, key []byte) (known bool, err error) {
+	p.metadata.length++
+	if string(key) != "annotations" {
+		return false, nil
+	}
+	p.allAnnotations.present = r.PeekKind() == '{'
+	return true, r.object(func(r reader, key []byte) (bool, error) {
+		p.allAnnotations.length++
+		if string(key) == "kubernetes.io/config.mirror" {
+			p.mirror = true
+		}
+		return readOurs(&p.annotations, r, key)
+	})
+}
+
+// readOurs reads an annotation with our prefix.
+func readOurs(annotations *map[string]string, r reader, key []byte) (known bool, err error) {
+	if !bytes.HasPrefix(key, []byte(Prefix)) {
+		return false, nil
+	}
+	name, value := string(key), ""
+	if err := r.text(&value); err != nil {
+		return true, err
+	}
+	if *annotations == nil {
+		*annotations = map[string]string{}
+	}
+	(*annotations)[name] = value
+	return true, nil
+}
+
+func (p *podView) readSpec(r reader, key []byte) (known bool, err error) {
+	switch string(key) {
+	case "hostNetwork":
+		return true, r.boolean(&p.hostNetwork)
+	case "restartPolicy":
+		return true, r.text(&p.restartPolicy)
+	case "os":
+		return true, r.object(func(r reader, key []byte) (bool, error) {
+			return string(key) == "name", r.textIf(string(key) == "name", &p.os)
+		})
+	case "nodeSelector":
+		return true, r.object(func(r reader, key []byte) (bool, error) {
+			isOS := (string(key) == "kubernetes.io/os" || string(key) == "beta.kubernetes.io/os") && p.os == ""
+			return isOS, r.textIf(isOS, &p.os)
+		})
+	case "volumes":
+		return true, readList(r, &p.volumes, func(name *string, r reader, key []byte) (bool, error) {
+			return string(key) == "name", r.textIf(string(key) == "name", name)
+		})
+	case "containers":
+		return true, readList(r, &p.containers, (*containerView).read)
+	case "initContainers":
+		return true, readList(r, &p.initContainers, (*containerView).read)
+	}
+	return false, nil
+}
+
+func (c *containerView) read(r reader, key []byte) (known bool, err error) {
+	switch string(key) {
+	case "name":
+		return true, r.text(&c.name)
+	case "restartPolicy":
+		var policy string
+		err := r.text(&policy)
+		c.sidecar = policy == "Always"
+		return true, err
+	case "ports":
+		return true, c.readPorts(r)
+	case "volumeMounts":
+		return true, readList(r, &c.mounts, (*mountView).read)
+	case "env":
+		return true, c.readEnv(r)
+	}
+	return false, nil
+}
+
+// readPorts keeps the TCP ports: a UDP port of the same number is another one.
+func (c *containerView) readPorts(r reader) error {
+	return r.array(func(r reader) error {
+		number, protocol := int64(0), "TCP"
+		err := r.object(func(r reader, key []byte) (bool, error) {
+			switch string(key) {
+			case "containerPort":
+				return true, r.integer(&number)
+			case "protocol":
+				return true, r.text(&protocol)
+			}
+			return false, nil
+		})
+		if protocol == "TCP" {
+			c.ports = append(c.ports, number)
+		}
+		return err
+	})
+}
+
+func (m *mountView) read(r reader, key []byte) (known bool, err error) {
+	switch string(key) {
+	case "name":
+		return true, r.text(&m.volume)
+	case "mountPath":
+		return true, r.text(&m.path)
+	}
+	return false, nil
+}
+
+// readEnv keeps the variables that are ours to set. A pod can have thousands of
+// others, which cost next to nothing: no text is made of them.
+func (c *containerView) readEnv(r reader) error {
+	c.env.present = r.PeekKind() == '['
+	return r.array(func(r reader) error {
+		var v variable
+		err := r.object(func(r reader, key []byte) (bool, error) {
+			switch string(key) {
+			case "name":
+				return true, r.oneOf(&v.name, ConfVariable, URLVariable)
+			case "value":
+				if v.name == "" {
+					// Somebody else's, or of ours with its name behind it, which
+					// no API server writes.
+					return false, nil
+				}
+				v.literal = true
+				return true, r.text(&v.value)
+			}
+			return false, nil
+		})
+		if v.name != "" {
+			v.index = c.env.length
+			c.env.items = append(c.env.items, v)
+		}
+		c.env.length++
+		return err
+	})
+}
+
+// find gives the container with this name among the app's and the init
+// containers.
+func find(containers []containerView, name string) int {
+	return slices.IndexFunc(containers, func(c containerView) bool { return c.name == name })
+}
