@@ -36,7 +36,7 @@ lint: $(TOOLS)/golangci-lint ## gofmt, go vet and golangci-lint (built on first 
 	test/each-module.sh $(TOOLS)/golangci-lint run --config $(CURDIR)/.golangci.yml
 
 build: ## build static binaries into bin/
-	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/ ./cmd/...
+	CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X clamav-sidecar/cmd/internal/build.version=$(VERSION)' -o bin/ ./cmd/...
 
 fuzz: clamav ## run every fuzz target for FUZZTIME (5m)
 	test/fuzz.sh $(FUZZTIME)

@@ -10,17 +10,14 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
-	"runtime/debug"
 	"syscall"
 
+	"clamav-sidecar/cmd/internal/build"
 	"clamav-sidecar/cmd/sidecar/options"
 	"clamav-sidecar/sidecar"
 	"clamav-sidecar/sidecar/cli"
 	"clamav-sidecar/sidecar/scan"
 )
-
-// version is set by the build, with -ldflags "-X main.version=...".
-var version string
 
 // Exit codes. Those of `sidecar scan` are in package cli.
 const (
@@ -48,10 +45,10 @@ func run(args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int 
 		fmt.Fprint(stdout, options.Help())
 		return 0
 	case opts.ShowVersion:
-		fmt.Fprintf(stdout, "clamav-sidecar %s (%s, %s/%s)\n", buildVersion(), runtime.Version(), runtime.GOOS, runtime.GOARCH)
+		fmt.Fprintln(stdout, build.Line())
 		return 0
 	}
-	opts.Version = buildVersion()
+	opts.Version = build.Version()
 	opts.Log = opts.Logger(stderr)
 	for _, name := range opts.Strangers {
 		opts.Log.Warn("no flag belongs to this environment variable; sidecar --help lists those that do", "name", name)
@@ -87,16 +84,4 @@ func scanCommand(opts options.Options, stdin io.Reader, stdout, stderr io.Writer
 		return cli.ExitNotScanned
 	}
 	return code
-}
-
-// buildVersion is what --version tells: the release, or the commit that the
-// program was built from.
-func buildVersion() string {
-	if version != "" {
-		return version
-	}
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "unknown"
 }
