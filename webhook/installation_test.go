@@ -22,8 +22,10 @@ import (
 	"github.com/go-logr/logr"
 	"github.com/go-logr/logr/funcr"
 	authenticationv1 "k8s.io/api/authentication/v1"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
@@ -31,6 +33,7 @@ import (
 
 	"clamav-sidecar/test/kube"
 	"clamav-sidecar/webhook"
+	"clamav-sidecar/webhook/inject"
 )
 
 const (
@@ -267,6 +270,55 @@ func (in *installation) count(words ...string) int {
 	return sum
 }
 
+// metric gives the line of a gauge, with its newline.
+func (r *replica) metric(t *testing.T, words ...string) string {
+	t.Helper()
+	_, body, err := r.ops("/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+lines:
+	for line := range strings.Lines(body) {
+		for _, word := range words {
+			if !strings.Contains(line, word) {
+				continue lines
+			}
+		}
+		return line
+	}
+	t.Fatalf("no metric with %q:\n%s", words, body)
+	return ""
+}
+
+// controller is the API server as one of the cluster's controllers sees it.
+type controller struct{ *kubernetes.Clientset }
+
+func (in *installation) impersonate(t *testing.T, user string, groups ...string) controller {
+	t.Helper()
+	config := rest.CopyConfig(cluster.Admin)
+	config.Impersonate = rest.ImpersonationConfig{UserName: user, Groups: append(groups, "system:masters")}
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return controller{client}
+}
+
+// createJob makes a Job of a CronJob that was annotated before the webhook was
+// there.
+func (c controller) createJob(namespace, cronJob string, uid types.UID) error {
+	_, err := c.BatchV1().Jobs(namespace).Create(context.Background(), &batchv1.Job{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: cronJob + "-1", Annotations: map[string]string{inject.InjectAnnotation: "true"},
+			OwnerReferences: []metav1.OwnerReference{{APIVersion: "batch/v1", Kind: "CronJob", Name: cronJob, UID: uid, Controller: new(true)}},
+		},
+		Spec: batchv1.JobSpec{Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{
+			RestartPolicy: corev1.RestartPolicyNever, Containers: []corev1.Container{{Name: "app", Image: "app"}},
+		}}},
+	}, metav1.CreateOptions{})
+	return err
+}
+
 // eventually waits until try succeeds.
 func (in *installation) eventually(what string, try func() error) {
 	in.t.Helper()
@@ -392,6 +444,17 @@ func (b *balancer) add(backend string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.backends = append(b.backends, backend)
+}
+
+// only sends everything to one backend, and ends all connections to others.
+func (b *balancer) only(backend string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.backends = []string{backend}
+	for conn := range b.conns {
+		conn.Close()
+	}
+	b.conns = map[net.Conn]bool{}
 }
 
 func (b *balancer) accept() {

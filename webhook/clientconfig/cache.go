@@ -1,0 +1,73 @@
+package clientconfig
+
+import (
+	"maps"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"clamav-sidecar/webhook/inject"
+)
+
+// Label with the value "true" is on each ConfigMap that is kept, and on no
+// other.
+const Label = inject.Prefix + "client-configuration"
+
+// keptLabels are on each ConfigMap that is kept.
+func keptLabels() map[string]string {
+	return map[string]string{
+		Label:                          "true",
+		"app.kubernetes.io/managed-by": "clamav-sidecar",
+	}
+}
+
+// kept says whether an object with these labels is ours to change.
+func kept(of map[string]string) bool { return of[Label] == "true" }
+
+// ByObject goes into the options of the manager's cache. It holds no ConfigMaps
+// then but those that are kept, and of these only what a [Keeper] looks at, so
+// that nobody's large ConfigMap costs the webhook memory. Objects from the cache
+// are therefore not fit to be written back.
+func ByObject() map[client.Object]cache.ByObject {
+	return map[client.Object]cache.ByObject{
+		&corev1.ConfigMap{}: {
+			Label:     labels.SelectorFromSet(labels.Set{Label: "true"}),
+			Transform: slim,
+		},
+	}
+}
+
+// slim drops from a ConfigMap what is not ours.
+func slim(object any) (any, error) {
+	configMap, ok := object.(*corev1.ConfigMap)
+	if !ok {
+		return object, nil // the note that one was deleted unseen
+	}
+	configMap.ManagedFields = nil
+	configMap.Annotations = nil
+	configMap.BinaryData = nil
+	maps.DeleteFunc(configMap.Data, func(key, _ string) bool {
+		return key != inject.ServiceConf && key != inject.LocalConf
+	})
+	return configMap, nil
+}
+
+// upToDate says whether an apply would change nothing.
+func upToDate(configMap *corev1.ConfigMap, s Settings) bool {
+	for key, value := range keptLabels() {
+		if configMap.Labels[key] != value {
+			return false
+		}
+	}
+	want := Render(s)
+	for _, key := range []string{inject.ServiceConf, inject.LocalConf} {
+		text, has := configMap.Data[key]
+		wantText, wanted := want[key]
+		if has != wanted || text != wantText {
+			return false
+		}
+	}
+	return true
+}
