@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -41,36 +42,62 @@ func (r *request) path(name string) *field.Path {
 func (i *Injector) read(o *Object) (request, field.ErrorList) {
 	own := o.path().Child("metadata", "annotations")
 	r := request{settings: i.Defaults, source: map[string]*field.Path{}, own: own}
-	workload, path, faults := o.workloadAnnotations()
-	for key, value := range workload {
+	workload, faults := o.workloadAnnotations()
+	for key, of := range workload {
 		if _, overridden := o.pod.annotations[key]; !overridden {
-			faults = append(faults, r.take(key, value, path.Key(key))...)
+			faults = append(faults, r.take(key, of.value, of.path)...)
 		}
 	}
 	for key, value := range o.pod.annotations {
 		faults = append(faults, r.take(key, value, own.Key(key))...)
 	}
 	faults = append(faults, r.settings.Validate(r.path)...)
+	faults = append(faults, i.validateLocal(&r)...)
 	slices.SortStableFunc(faults, func(a, b *field.Error) int { return strings.Compare(a.Field, b.Field) })
 	return r, faults
 }
 
+// validateLocal looks at whether clamdscan finds the sidecar: the ConfigMap that
+// we keep names the port of our own configuration.
+func (i *Injector) validateLocal(r *request) field.ErrorList {
+	s := &r.settings
+	if s.Clamdscan != ToSidecar || s.ConfigMap != i.Defaults.ConfigMap || s.ClamdPort == i.Defaults.ClamdPort || s.ClamdPort == 0 {
+		return nil
+	}
+	return field.ErrorList{field.Invalid(r.path("clamd-port"), s.ClamdPort, fmt.Sprintf(
+		"clamdscan %q uses %s of ConfigMap %q, which has port %d; want that port, or a ConfigMap of your own (%sconfig-map)",
+		ToSidecar, LocalConf, s.ConfigMap, i.Defaults.ClamdPort, Prefix))}
+}
+
 // workloadAnnotations are those that stand on the workload: read from it, or
-// from the pod that got them from it.
-func (o *Object) workloadAnnotations() (map[string]string, *field.Path, field.ErrorList) {
-	if !o.kind.IsPod() {
-		return o.workload, field.NewPath("metadata", "annotations"), nil
+// from what was made of its template.
+func (o *Object) workloadAnnotations() (map[string]annotation, field.ErrorList) {
+	if !o.copied() {
+		return o.workload, nil
 	}
 	carried, found := o.pod.annotations[WorkloadAnnotation]
 	if !found {
-		return nil, nil, nil
+		return nil, nil
 	}
-	path := field.NewPath("metadata", "annotations").Key(WorkloadAnnotation)
-	var annotations map[string]string
-	if err := json.Unmarshal([]byte(carried), &annotations); err != nil {
-		return nil, nil, field.ErrorList{field.Invalid(path, clip(carried), "this annotation is the webhook's; remove it")}
+	path := o.path().Child("metadata", "annotations").Key(WorkloadAnnotation)
+	var values map[string]string
+	isOther := func(key string) bool { return !strings.HasPrefix(key, Prefix) }
+	if err := json.Unmarshal([]byte(carried), &values); err != nil || slices.ContainsFunc(sortedKeys(values), isOther) {
+		return nil, field.ErrorList{field.Invalid(path, clip(carried), "this annotation is the webhook's; remove it")}
 	}
-	return annotations, path, nil
+	annotations := make(map[string]annotation, len(values))
+	for key, value := range values {
+		annotations[key] = annotation{value, path.Key(key)}
+	}
+	return annotations, nil
+}
+
+// copied tells an object whose pod (template) is a copy of a workload's. A Job
+// of a CronJob that nobody has checked, because it is older than the webhook, has
+// got nothing from it but annotations of its own.
+func (o *Object) copied() bool {
+	_, carried := o.pod.annotations[WorkloadAnnotation]
+	return o.kind.IsPod() || o.made && carried
 }
 
 // take takes one annotation.

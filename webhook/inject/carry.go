@@ -10,16 +10,17 @@ import (
 // Check is for a workload that somebody applies: it gives every fault that would
 // keep its pods from being injected, while there is somebody to read it, and the
 // operations that carry the annotations on the workload's own metadata to its
-// pod template. The template itself is not injected: its pods are, later.
+// pod template. One that was made from another workload's template is left as it
+// is. The template itself is not injected: its pods are, later.
 func (i *Injector) Check(o *Object) (Result, field.ErrorList) {
 	result, faults := i.Inject(o, false)
 	if len(faults) > 0 {
 		return Result{}, faults
 	}
-	p := plan{Object: o}
+	p := newPlan(o)
 	p.carry()
 	result.Patch = p.patch
-	if len(o.workload) > 0 {
+	if len(o.workload) > 0 && !o.copied() {
 		result.Warnings = append([]string{o.carryWarning()}, result.Warnings...)
 	}
 	return result, nil
@@ -32,7 +33,7 @@ func (o *Object) carryWarning() string {
 
 // carry brings the template's copy of the workload's own annotations up to date.
 func (p *plan) carry() {
-	if p.kind.IsPod() {
+	if p.copied() || !p.pod.present {
 		return
 	}
 	present, found := p.pod.annotations[WorkloadAnnotation]
@@ -42,7 +43,11 @@ func (p *plan) carry() {
 		}
 		return
 	}
-	if want := string(marshal(p.workload)); !found || present != want {
+	values := make(map[string]string, len(p.workload))
+	for key, of := range p.workload {
+		values[key] = of.value
+	}
+	if want := string(marshal(values)); !found || present != want {
 		p.annotate(WorkloadAnnotation, func() string { return want })
 		p.done.Carried = !found
 	}

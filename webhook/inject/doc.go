@@ -16,7 +16,8 @@
 //     the pod is never decoded into a type and written back, so fields newer than
 //     this program survive.
 //   - A pod that did not ask is not changed.
-//   - A second injection changes nothing, and [Uninject] gives the original back.
+//   - A second injection changes nothing, and [Uninject] gives the original back
+//     (but for lists that were null, which API servers do not store).
 //   - All faults come at once, each with the path of the field and the remedy.
 //   - What users have set themselves is kept, with a warning; what clashes with
 //     the injection is refused.

@@ -2,7 +2,6 @@ package inject
 
 import (
 	"encoding/json"
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,8 +27,8 @@ type Result struct {
 	// Wanted tells that the pod is to be injected, or is so already.
 	Wanted bool
 	// Skipped says why a pod is left as it is that its namespace, and not the pod
-	// itself, asked to inject; "" if that is not the case.
-	Skipped string
+	// itself, asked to inject; empty if that is not the case.
+	Skipped field.ErrorList
 	// Warnings are for whoever applies the object.
 	Warnings []string
 	// ConfigMap is the name of the client configuration that the pod mounts.
@@ -54,10 +53,15 @@ func (i *Injector) Inject(o *Object, namespaceAsks bool) (Result, field.ErrorLis
 	if err != nil {
 		faults = append(faults, err)
 	}
-	p := plan{Object: o, request: r, earlier: status, injector: i}
-	obstacles := p.obstacles()
+	p := newPlan(o)
+	p.request, p.injector = r, i
+	p.follow(status)
+	var obstacles field.ErrorList
+	if !p.injectedOtherwise() {
+		obstacles = p.obstacles()
+	}
 	if r.inject == "" && len(faults) == 0 && len(obstacles) > 0 {
-		result.Skipped = obstacles.ToAggregate().Error()
+		result.Skipped = obstacles
 		return result, nil
 	}
 	if faults = append(faults, obstacles...); len(faults) > 0 {
@@ -71,44 +75,45 @@ func (i *Injector) Inject(o *Object, namespaceAsks bool) (Result, field.ErrorLis
 	return result, nil
 }
 
-// idleWarnings tell of annotations that do nothing.
-func (r *request) idleWarnings() []string {
-	if r.inject == "false" {
-		return nil
-	}
-	var warnings []string
-	for _, name := range sortedKeys(r.source) {
-		if key := Prefix + name; key != StatusAnnotation && key != WorkloadAnnotation {
-			warnings = append(warnings, fmt.Sprintf("%s has no effect without %s: \"true\", unless the namespace has the label %s=%s",
-				r.source[name], InjectAnnotation, NamespaceLabel, NamespaceEnabled))
-		}
-	}
-	return warnings
-}
-
-// overriddenWarnings tell of annotations of a workload that its template
-// contradicts.
-func (o *Object) overriddenWarnings() []string {
-	var warnings []string
-	for _, key := range sortedKeys(o.workload) {
-		if own, found := o.pod.annotations[key]; found && own != o.workload[key] {
-			warnings = append(warnings, fmt.Sprintf("metadata.annotations[%s]: %q has no effect: the pod template has %q",
-				key, clip(o.workload[key]), clip(own)))
-		}
-	}
-	return warnings
-}
-
 // plan is an injection in the making.
 type plan struct {
 	*Object
 	request
 	injector *Injector
-	earlier  *Status // an earlier injection; nil: none
-	done     Status  // what this one does
+	sidecar  json.RawMessage // the container
+	earlier  *Status         // an earlier injection; nil: none
+	done     Status          // what there is after this one
 	patch    Patch
 	warnings []string
+	// metadata and annotations are those of the pod (template) as the patch so far
+	// has made them.
+	metadata, annotations extent
 }
+
+func newPlan(o *Object) *plan {
+	return &plan{Object: o, metadata: o.pod.metadata, annotations: o.pod.allAnnotations}
+}
+
+// follow makes this the plan of an injection after an earlier one, if there was
+// one.
+func (p *plan) follow(earlier *Status) {
+	p.sidecar = p.newSidecar()
+	if p.earlier = earlier; earlier != nil {
+		p.done = *earlier
+	}
+	p.done.Version, p.done.Mode = p.injector.Version, p.mode()
+	p.done.Hash = hash(p.sidecar, p.settings.ConfigMap, p.confPath())
+}
+
+// injected tells whether an earlier injection is complete. (What an earlier one
+// has made may have been changed by others since; that is theirs to do.)
+func (p *plan) injected() bool {
+	return p.earlier != nil && slices.Contains(p.pod.volumes.items, VolumeName) && p.hasSidecar()
+}
+
+// injectedOtherwise tells whether it was made with other settings: then the
+// present ones say nothing about the pod.
+func (p *plan) injectedOtherwise() bool { return p.injected() && p.earlier.Hash != p.done.Hash }
 
 // chosen are the containers that scan. The sidecar itself is none of them.
 func (p *plan) chosen() []container {
@@ -132,10 +137,20 @@ type container struct {
 	index int
 }
 
+// The lists and objects that the injection adds to.
 const (
+	metadataObject     = "metadata"
+	annotationsObject  = "annotations"
+	volumesList        = "volumes"
 	containersList     = "containers"
 	initContainersList = "initContainers"
+	mountsList         = "volumeMounts"
+	envList            = "env"
 )
+
+// place is what [Status].Empty calls a list of the container. It has no index:
+// others add containers, and so does the injection.
+func (c container) place(list string) string { return c.name + "/" + list }
 
 // all are the pod's containers, the app's first.
 func (o *Object) all() []container {
@@ -175,34 +190,21 @@ func (p *plan) mode() Mode {
 
 // inject makes the operations for what is not there yet.
 func (p *plan) inject() {
-	sidecar := p.sidecar()
-	settings := hash(sidecar, p.settings.ConfigMap, p.confPath())
 	if p.injected() {
-		if p.earlier.Hash != settings {
-			p.warnings = append(p.warnings, fmt.Sprintf("injected before, by version %q with other settings, and left so; "+
-				"for the present ones run kubectl clamav uninject on it first", clip(p.earlier.Version)))
-		}
+		p.warnOfEarlier()
 		return
 	}
-	if p.earlier != nil {
-		p.done = *p.earlier
-	}
-	p.done.Version, p.done.Hash, p.done.Mode, p.done.Containers = p.injector.Version, settings, p.mode(), nil
+	p.warnOfSurprises()
 	if slices.Index(p.pod.volumes.items, VolumeName) < 0 {
-		p.extend(p.pod.volumes.extent, p.pointer("spec", "volumes"), p.volume())
+		p.extend(p.pod.volumes.extent, volumesList, p.pointer("spec", volumesList), p.volume())
 	}
+	p.done.Containers = nil
 	for _, c := range p.chosen() {
 		p.done.Containers = append(p.done.Containers, c.name)
 		p.equip(c)
 	}
-	p.addSidecar(sidecar)
+	p.addSidecar()
 	p.annotate(StatusAnnotation, func() string { return string(marshal(p.done)) })
-}
-
-// injected tells whether an earlier injection is complete. (What an earlier one
-// has made may have been changed by others since; that is theirs to do.)
-func (p *plan) injected() bool {
-	return p.earlier != nil && slices.Contains(p.pod.volumes.items, VolumeName) && p.hasSidecar()
 }
 
 func (p *plan) hasSidecar() bool {
@@ -210,12 +212,12 @@ func (p *plan) hasSidecar() bool {
 }
 
 // extend appends values to a list of the object, which is made if it is absent.
-func (p *plan) extend(present extent, pointer string, values ...json.RawMessage) {
+func (p *plan) extend(present extent, place, pointer string, values ...json.RawMessage) {
 	if !present.present {
 		p.patch.add(pointer, array(values))
 		return
 	}
-	p.note(present, pointer)
+	p.note(present, place)
 	for _, value := range values {
 		p.patch.add(pointer+"/-", value)
 	}
@@ -223,9 +225,9 @@ func (p *plan) extend(present extent, pointer string, values ...json.RawMessage)
 
 // note remembers a list or an object that is there and empty, and must be so
 // again when the injection is taken back.
-func (p *plan) note(present extent, pointer string) {
+func (p *plan) note(present extent, place string) {
 	if present.present && present.length == 0 {
-		p.done.Empty = append(p.done.Empty, pointer)
+		p.done.Empty = append(p.done.Empty, place)
 	}
 }
 
@@ -233,7 +235,7 @@ func (p *plan) note(present extent, pointer string) {
 func (p *plan) equip(c container) {
 	pointer := func(name string) string { return p.pointer("spec", c.list, strconv.Itoa(c.index), name) }
 	if !slices.ContainsFunc(c.mounts.items, isOurMount) {
-		p.extend(c.mounts.extent, pointer("volumeMounts"), mount())
+		p.extend(c.mounts.extent, c.place(mountsList), pointer(mountsList), mount())
 	}
 	var missing []json.RawMessage
 	for _, ours := range []variable{{name: ConfVariable, value: p.confPath()}, {name: URLVariable, value: p.scanURL()}} {
@@ -242,35 +244,34 @@ func (p *plan) equip(c container) {
 			missing = append(missing, object(member{"name", quote(nil, ours.name)}, member{"value", quote(nil, ours.value)}))
 			continue
 		}
-		if p.earlier == nil {
+		if p.earlier == nil || !slices.Contains(p.earlier.Containers, c.name) {
 			p.done.keep(c.name, ours.name)
 		}
 		if v := c.env.items[i]; !v.literal || v.value != ours.value {
-			p.warnings = append(p.warnings, fmt.Sprintf("%s: %s is set already and kept; ours would be %s",
-				p.field(c, "env").Index(v.index), ours.name, ours.value))
+			p.warn("%s: %s is set already and kept; ours would be %s", p.field(c, envList).Index(v.index), ours.name, ours.value)
 		}
 	}
 	if len(missing) > 0 {
-		p.extend(c.env.extent, pointer("env"), missing...)
+		p.extend(c.env.extent, c.place(envList), pointer(envList), missing...)
 	}
 }
 
 // addSidecar comes last of all that is done to containers: it moves the init
 // containers.
-func (p *plan) addSidecar(sidecar json.RawMessage) {
+func (p *plan) addSidecar() {
 	if p.hasSidecar() {
 		return
 	}
 	if p.mode() == Container {
-		p.extend(p.pod.containers.extent, p.pointer("spec", containersList), sidecar)
+		p.extend(p.pod.containers.extent, containersList, p.pointer("spec", containersList), p.sidecar)
 		return
 	}
 	pointer := p.pointer("spec", initContainersList)
 	if p.pod.initContainers.length == 0 {
-		p.extend(p.pod.initContainers.extent, pointer, sidecar)
+		p.extend(p.pod.initContainers.extent, initContainersList, pointer, p.sidecar)
 		return
 	}
-	p.patch.add(pointer+"/0", sidecar)
+	p.patch.add(pointer+"/0", p.sidecar)
 }
 
 // annotate sets an annotation of the pod (template). The value is asked for when
@@ -278,16 +279,15 @@ func (p *plan) addSidecar(sidecar json.RawMessage) {
 func (p *plan) annotate(key string, value func() string) {
 	metadata, annotations := p.pointer("metadata"), p.pointer("metadata", "annotations")
 	switch {
-	case p.pod.allAnnotations.present:
-		p.note(p.pod.allAnnotations, annotations)
+	case p.annotations.present:
+		p.note(p.annotations, annotationsObject)
 		p.patch.add(annotations+"/"+escapePointer(key), quote(nil, value()))
-	case p.pod.metadata.present:
-		p.note(p.pod.metadata, metadata)
+	case p.metadata.present:
+		p.note(p.metadata, metadataObject)
 		p.patch.add(annotations, object(member{key, quote(nil, value())}))
 	default:
 		p.patch.add(metadata, object(member{"annotations", object(member{key, quote(nil, value())})}))
 	}
-	// Another annotation finds it so.
-	p.pod.metadata = extent{present: true, length: p.pod.metadata.length + 1}
-	p.pod.allAnnotations = extent{present: true, length: p.pod.allAnnotations.length + 1}
+	p.metadata = extent{present: true, length: p.metadata.length + 1}
+	p.annotations = extent{present: true, length: p.annotations.length + 1}
 }

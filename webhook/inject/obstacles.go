@@ -9,6 +9,20 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
+// The origins ([field.Error.Origin]) of faults that are obstacles. Faults of
+// annotations have none.
+const (
+	NoContainers     = "no-containers"
+	HostNetwork      = "host-network"
+	Windows          = "windows"
+	StaticPod        = "static-pod"
+	NeverEnds        = "never-ends"
+	UnknownContainer = "unknown-container"
+	NameClash        = "name-clash"
+	PortClash        = "port-clash"
+	MountClash       = "mount-clash"
+)
+
 // obstacles are all that keep the pod from being injected. Each names both
 // parties and the remedy.
 func (p *plan) obstacles() field.ErrorList {
@@ -33,21 +47,24 @@ func (p *plan) obstacles() field.ErrorList {
 func (p *plan) podObstacles() field.ErrorList {
 	var faults field.ErrorList
 	spec := p.Object.path().Child("spec")
+	if p.pod.containers.length == 0 {
+		faults = append(faults, field.Required(spec.Child("containers"), "there is nothing to inject").WithOrigin(NoContainers))
+	}
 	if p.pod.hostNetwork {
 		faults = append(faults, field.Invalid(spec.Child("hostNetwork"), true,
-			"the sidecar's ports, without authentication, would be the node's; "+p.optOut()))
+			"the sidecar's ports, without authentication, would be the node's; "+p.optOut()).WithOrigin(HostNetwork))
 	}
 	if strings.EqualFold(p.pod.os, "windows") {
-		faults = append(faults, field.Invalid(spec.Child("os", "name"), p.pod.os, "the sidecar runs on Linux only; "+p.optOut()))
+		faults = append(faults, field.Invalid(spec.Child("os", "name"), p.pod.os, "the sidecar runs on Linux only; "+p.optOut()).WithOrigin(Windows))
 	}
 	if p.pod.mirror {
 		faults = append(faults, field.Invalid(p.Object.path().Child("metadata", "annotations").Key("kubernetes.io/config.mirror"), "",
-			"a static pod cannot use ConfigMaps; "+p.optOut()))
+			"a static pod cannot use ConfigMaps; "+p.optOut()).WithOrigin(StaticPod))
 	}
 	if p.mode() == Container && p.pod.restartPolicy != "" && p.pod.restartPolicy != "Always" {
 		faults = append(faults, field.Invalid(p.request.path("mode"), string(p.settings.Mode), fmt.Sprintf(
 			"a sidecar that is not native never ends, nor would this pod with %s %s; want mode %q, which needs Kubernetes 1.29",
-			spec.Child("restartPolicy"), p.pod.restartPolicy, Native)))
+			spec.Child("restartPolicy"), p.pod.restartPolicy, Native)).WithOrigin(NeverEnds))
 	}
 	return faults
 }
@@ -71,7 +88,7 @@ func (p *plan) unknownContainers() field.ErrorList {
 			if hint == "" {
 				hint = "; there are " + strings.Join(names, ", ")
 			}
-			faults = append(faults, field.Invalid(p.request.path("containers"), clip(name), "no container has this name"+hint))
+			faults = append(faults, field.Invalid(p.request.path("containers"), clip(name), "no container has this name"+hint).WithOrigin(UnknownContainer))
 		}
 	}
 	return faults
@@ -83,12 +100,12 @@ func (p *plan) nameClashes() field.ErrorList {
 	spec := p.Object.path().Child("spec")
 	if i := slices.Index(p.pod.volumes.items, VolumeName); i >= 0 {
 		faults = append(faults, field.Invalid(spec.Child("volumes").Index(i).Child("name"), VolumeName,
-			"the injection adds a volume of this name, for the client configuration; remove yours, or rename it"))
+			"the injection adds a volume of this name, for the client configuration; remove yours, or rename it").WithOrigin(NameClash))
 	}
 	for _, c := range p.all() {
 		if c.name == ContainerName {
 			faults = append(faults, field.Invalid(spec.Child(c.list).Index(c.index).Child("name"), ContainerName,
-				"the injection adds a container of this name, the sidecar; remove yours, or rename it"))
+				"the injection adds a container of this name, the sidecar; remove yours, or rename it").WithOrigin(NameClash))
 		}
 	}
 	return faults
@@ -98,11 +115,11 @@ func (p *plan) nameClashes() field.ErrorList {
 // their addresses.
 func (p *plan) portClashes(c container) field.ErrorList {
 	var faults field.ErrorList
-	for i, number := range c.ports {
+	for _, port := range c.ports {
 		for _, ours := range p.settings.ports() {
-			if number == int64(ours.number) {
-				faults = append(faults, field.Invalid(p.field(c, "ports").Index(i).Child("containerPort"), number, fmt.Sprintf(
-					"the sidecar listens on this port; choose another for container %q, or for the sidecar by %s", c.name, Prefix+ours.setting)))
+			if port.number == int64(ours.number) {
+				faults = append(faults, field.Invalid(p.field(c, "ports").Index(port.index).Child("containerPort"), port.number, fmt.Sprintf(
+					"the sidecar listens on this port; choose another for container %q, or for the sidecar by %s", c.name, Prefix+ours.setting)).WithOrigin(PortClash))
 			}
 		}
 	}
@@ -117,10 +134,11 @@ func (p *plan) mountClashes(c container) field.ErrorList {
 		if p.earlier != nil && isOurMount(m) {
 			continue
 		}
-		if at := path.Clean(m.path); at == MountPath || strings.HasPrefix(at, MountPath+"/") {
+		// A path without the first slash means the same to Kubernetes.
+		if at := path.Clean("/" + m.path); at == MountPath || strings.HasPrefix(at, MountPath+"/") {
 			faults = append(faults, field.Invalid(p.field(c, "volumeMounts").Index(i).Child("mountPath"), m.path, fmt.Sprintf(
 				"the injection mounts the client configuration at %s; mount volume %q of container %q elsewhere, or leave the container out of %s",
-				MountPath, m.volume, c.name, ContainersAnnotation)))
+				MountPath, m.volume, c.name, ContainersAnnotation)).WithOrigin(MountClash))
 		}
 	}
 	return faults

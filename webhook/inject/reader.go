@@ -99,6 +99,13 @@ func (r reader) oneOf(target *string, wanted ...string) error {
 	return nil
 }
 
+// raw reads any value as it is written.
+func (r reader) raw(target *string) error {
+	value, err := r.ReadValue()
+	*target = string(value)
+	return err
+}
+
 func (r reader) boolean(target *bool) error {
 	kind := r.PeekKind()
 	if kind != 't' && kind != 'f' && kind != 'n' {
@@ -154,10 +161,14 @@ func unquote(raw []byte) []byte {
 	return text
 }
 
-// readList reads a list of objects, member by member.
+// readList reads a list of objects, member by member. None may be null: an
+// operation cannot add to it.
 func readList[T any](r reader, l *list[T], member func(item *T, r reader, key []byte) (known bool, err error)) error {
 	l.present = r.PeekKind() == '['
 	return r.array(func(r reader) error {
+		if r.PeekKind() != '{' {
+			return r.mismatch("an object")
+		}
 		var item T
 		err := r.object(func(r reader, key []byte) (bool, error) { return member(&item, r, key) })
 		l.items = append(l.items, item)

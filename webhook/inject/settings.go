@@ -158,7 +158,7 @@ func (s *Settings) Validate(path func(name string) *field.Path) field.ErrorList 
 // leastMemory is below what the sidecar takes for a few scans at a time
 // (docs/benchmarks.md). Less than this is most often a forgotten unit: 64 are
 // 64 bytes.
-const leastMemory = "16Mi"
+const leastMemory = "32Mi"
 
 func (s *Settings) validatePorts(path func(name string) *field.Path) field.ErrorList {
 	var faults field.ErrorList

@@ -40,9 +40,9 @@ func (p *plan) scanURL() string {
 	return fmt.Sprintf("http://127.0.0.1:%d/v1/scan", p.settings.HTTPPort)
 }
 
-// sidecar makes the container. It passes Pod Security "restricted", which is
+// newSidecar makes the container. It passes Pod Security "restricted", which is
 // https://kubernetes.io/docs/concepts/security/pod-security-standards/.
-func (p *plan) sidecar() json.RawMessage {
+func (p *plan) newSidecar() json.RawMessage {
 	s := &p.settings
 	c := corev1.Container{
 		Name:            ContainerName,
@@ -60,9 +60,9 @@ func (p *plan) sidecar() json.RawMessage {
 			Limits:   corev1.ResourceList{corev1.ResourceCPU: s.CPULimit, corev1.ResourceMemory: s.MemoryLimit},
 		},
 		VolumeMounts: []corev1.VolumeMount{{Name: VolumeName, MountPath: MountPath, ReadOnly: true}},
-		// Nobody waits for clamd here: the process listens within milliseconds.
-		// The app starts when it does.
-		StartupProbe:             s.probe("/readyz", 1, 60),
+		// The app starts when the process listens, which takes milliseconds. Nobody
+		// waits for clamd: it answers here when every port of its is bound.
+		StartupProbe:             s.probe("/livez", 1, 60),
 		LivenessProbe:            s.probe("/livez", 10, 3),
 		ReadinessProbe:           s.probe("/readyz", 5, 3),
 		TerminationMessagePolicy: corev1.TerminationMessageFallbackToLogsOnError,

@@ -19,7 +19,9 @@ type Status struct {
 	Containers []string `json:"containers"`
 	// Kept has, by container, the variables that were set already.
 	Kept map[string][]string `json:"kept,omitempty"`
-	// Empty has the JSON pointers of lists that were there without an item.
+	// Empty has the lists and objects of the pod that were there without an item:
+	// their names, with the container's and a slash before them where it is one
+	// of a container.
 	Empty []string `json:"empty,omitempty"`
 	// Carried tells that the workload's annotations were put on the template.
 	Carried bool `json:"carried,omitempty"`

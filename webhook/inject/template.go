@@ -46,3 +46,9 @@ func (k Kind) Pointer() string {
 	}
 	return "/" + strings.Join(k.template, "/")
 }
+
+// SupportsNative tells whether every kubelet of a cluster with this API server
+// has native sidecars: they are on by default since 1.29, and kubelets may be
+// three minor versions older than the API server.
+// https://kubernetes.io/releases/version-skew-policy/
+func SupportsNative(major, minor int) bool { return major > 1 || major == 1 && minor >= 32 }

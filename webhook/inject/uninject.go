@@ -17,7 +17,7 @@ func Uninject(o *Object) (Patch, error) {
 		return nil, nil
 	}
 	u := undoing{Object: o, status: status}
-	u.list(o.pod.volumes.length, o.pointer("spec", "volumes"), indexes(o.pod.volumes.items, func(name string) bool {
+	u.list(o.pod.volumes.length, volumesList, o.pointer("spec", volumesList), indexes(o.pod.volumes.items, func(name string) bool {
 		return name == VolumeName
 	}))
 	for _, c := range o.all() {
@@ -26,8 +26,8 @@ func Uninject(o *Object) (Patch, error) {
 		}
 	}
 	isSidecar := func(c containerView) bool { return c.name == ContainerName }
-	u.list(o.pod.containers.length, o.pointer("spec", containersList), indexes(o.pod.containers.items, isSidecar))
-	u.list(o.pod.initContainers.length, o.pointer("spec", initContainersList), indexes(o.pod.initContainers.items, isSidecar))
+	u.list(o.pod.containers.length, containersList, o.pointer("spec", containersList), indexes(o.pod.containers.items, isSidecar))
+	u.list(o.pod.initContainers.length, initContainersList, o.pointer("spec", initContainersList), indexes(o.pod.initContainers.items, isSidecar))
 	u.annotations()
 	return u.patch, nil
 }
@@ -39,8 +39,8 @@ type undoing struct {
 }
 
 // list removes items, and the list if the injection has made it.
-func (u *undoing) list(length int, pointer string, remove []int) {
-	if len(remove) == length && length > 0 && !slices.Contains(u.status.Empty, pointer) {
+func (u *undoing) list(length int, place, pointer string, remove []int) {
+	if len(remove) == length && length > 0 && !slices.Contains(u.status.Empty, place) {
 		u.patch.remove(pointer)
 		return
 	}
@@ -52,14 +52,14 @@ func (u *undoing) list(length int, pointer string, remove []int) {
 // strip takes the mount and the variables from a container.
 func (u *undoing) strip(c container) {
 	pointer := func(name string) string { return u.pointer("spec", c.list, fmt.Sprint(c.index), name) }
-	u.list(c.mounts.length, pointer("volumeMounts"), indexes(c.mounts.items, isOurMount))
+	u.list(c.mounts.length, c.place(mountsList), pointer(mountsList), indexes(c.mounts.items, isOurMount))
 	var remove []int
 	for _, v := range c.env.items {
 		if !slices.Contains(u.status.Kept[c.name], v.name) {
 			remove = append(remove, v.index)
 		}
 	}
-	u.list(c.env.length, pointer("env"), remove)
+	u.list(c.env.length, c.place(envList), pointer(envList), remove)
 }
 
 // annotations takes off those that the injection has put on the pod (template).
@@ -70,11 +70,11 @@ func (u *undoing) annotations() {
 	}
 	metadata, annotations := u.pointer("metadata"), u.pointer("metadata", "annotations")
 	switch {
-	case len(ours) < u.pod.allAnnotations.length || slices.Contains(u.status.Empty, annotations):
+	case len(ours) < u.pod.allAnnotations.length || slices.Contains(u.status.Empty, annotationsObject):
 		for _, key := range ours {
 			u.patch.remove(annotations + "/" + escapePointer(key))
 		}
-	case u.pod.metadata.length > 1 || slices.Contains(u.status.Empty, metadata):
+	case u.pod.metadata.length > 1 || slices.Contains(u.status.Empty, metadataObject):
 		u.patch.remove(annotations)
 	default:
 		u.patch.remove(metadata)

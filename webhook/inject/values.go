@@ -58,12 +58,31 @@ func port(target *int32, text string, mayBeOff bool) error {
 }
 
 func quantity(target *resource.Quantity, text string) error {
+	want := errors.New("want a quantity above 0 and below " + mostQuantity +
+		", such as 100m of cpu or 64Mi of memory, without an exponent")
+	if len(text) > maxQuantityLength || hasExponent(text) {
+		return want
+	}
 	value, err := resource.ParseQuantity(text)
-	if err != nil || value.Sign() <= 0 {
-		return errors.New("want a quantity above 0 as Kubernetes writes them, such as 100m of cpu or 64Mi of memory")
+	if err != nil || value.Sign() <= 0 || value.Cmp(resource.MustParse(mostQuantity)) >= 0 {
+		return want
 	}
 	*target = value
 	return nil
+}
+
+// mostQuantity is so large that only a slip exceeds it, and still has a number
+// of bytes that fits in 64 bits. maxQuantityLength is in bytes.
+const (
+	mostQuantity      = "1Ei"
+	maxQuantityLength = 30
+)
+
+// hasExponent tells 1e9 from 1E and 1Ei. Kubernetes takes exponents of any size,
+// and then the comparison of 1e1000000000 with anything takes all memory.
+func hasExponent(text string) bool {
+	i := strings.IndexAny(text, "eE")
+	return i >= 0 && i+1 < len(text) && text[i+1] != 'i'
 }
 
 // maxFileSize is the sidecar's own bound: ClamAV's engine scans no file of 2 GiB

@@ -5,13 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
 // podView is what the injection has to know of a pod or a pod template. It is
 // read straight from the JSON: fields that are not listed here are skipped, and
 // none is ever written back, so that fields newer than this program survive.
 type podView struct {
+	present        bool
 	metadata       extent            // all of its members
 	annotations    map[string]string // those with our prefix
 	allAnnotations extent
@@ -40,10 +43,18 @@ type list[T any] struct {
 type containerView struct {
 	name    string
 	sidecar bool // restartPolicy Always: runs as long as the app does
-	ports   []int64
-	mounts  list[mountView]
+	// guaranteed: it has limits of cpu and memory, and no other requests.
+	guaranteed bool
+	ports      []portView
+	mounts     list[mountView]
 	// env's items are the variables that are ours to set; its length counts all.
 	env list[variable]
+}
+
+// portView is a TCP port; index is its place among all of the container's.
+type portView struct {
+	index  int
+	number int64
 }
 
 type mountView struct{ volume, path string }
@@ -58,15 +69,27 @@ type variable struct {
 
 // Object is a pod or a workload, as far as the injection has to know it.
 type Object struct {
-	kind     Kind
-	workload map[string]string // a workload's own annotations with our prefix
-	pod      podView           // it, or the workload's pod template
+	kind Kind
+	// workload has the annotations with our prefix that stand on the workload
+	// itself, or, in a CronJob, on its Jobs.
+	workload map[string]annotation
+	// made tells a workload that was made from the template of another one, such
+	// as the Job of a CronJob. What was carried to that template is all it has.
+	made bool
+	pod  podView // it, or the workload's pod template
+}
+
+// annotation is one of a workload, and its path.
+type annotation struct {
+	value string
+	path  *field.Path
 }
 
 // Read reads the JSON of an object of this kind. Only what the injection looks
 // at must have the right types; an error names the place as a JSON pointer.
 func Read(document []byte, kind Kind) (*Object, error) {
 	o := &Object{kind: kind}
+	o.pod.present = kind.IsPod()
 	r := newReader(document)
 	if err := r.object(o.member); err != nil {
 		return nil, fmt.Errorf("failed to read the %s: %w", kind.Name, err)
@@ -82,12 +105,7 @@ func (o *Object) member(r reader, key []byte) (known bool, err error) {
 	case o.kind.IsPod():
 		return o.pod.member(r, key)
 	case string(key) == "metadata":
-		return true, r.object(func(r reader, key []byte) (bool, error) {
-			if string(key) != "annotations" {
-				return false, nil
-			}
-			return true, r.object(func(r reader, key []byte) (bool, error) { return readOurs(&o.workload, r, key) })
-		})
+		return true, r.object(o.readMetadata)
 	}
 	return o.descend(r, key, o.kind.template)
 }
@@ -97,12 +115,64 @@ func (o *Object) descend(r reader, key []byte, way []string) (known bool, err er
 	if string(key) != way[0] {
 		return false, nil
 	}
+	if len(way) == 1 {
+		o.pod.present = r.PeekKind() == '{'
+		return true, r.object(o.pod.member)
+	}
 	return true, r.object(func(r reader, key []byte) (bool, error) {
-		if len(way) == 1 {
-			return o.pod.member(r, key)
+		if way[0] == "jobTemplate" && string(key) == "metadata" {
+			return true, r.object(func(r reader, key []byte) (bool, error) {
+				return o.readAnnotations(r, key, field.NewPath("spec", "jobTemplate", "metadata", "annotations"), true)
+			})
 		}
 		return o.descend(r, key, way[1:])
 	})
+}
+
+// readMetadata reads that of a workload.
+func (o *Object) readMetadata(r reader, key []byte) (known bool, err error) {
+	if string(key) != "ownerReferences" {
+		return o.readAnnotations(r, key, field.NewPath("metadata", "annotations"), false)
+	}
+	return true, r.array(func(r reader) error {
+		var version, kind string
+		err := r.object(func(r reader, key []byte) (bool, error) {
+			switch string(key) {
+			case "apiVersion":
+				return true, r.text(&version)
+			case "kind":
+				return true, r.text(&kind)
+			}
+			return false, nil
+		})
+		group, _, _ := strings.Cut(version, "/")
+		if _, isWorkload := KindOf(group, kind); isWorkload {
+			o.made = true
+		}
+		return err
+	})
+}
+
+// readAnnotations reads those with our prefix. A CronJob can have some twice: on
+// itself, and on its Jobs, which are nearer to the pods and win.
+func (o *Object) readAnnotations(r reader, key []byte, path *field.Path, wins bool) (known bool, err error) {
+	if string(key) != "annotations" {
+		return false, nil
+	}
+	var annotations map[string]string
+	err = r.object(func(r reader, key []byte) (bool, error) { return readOurs(&annotations, r, key) })
+	for key, value := range annotations {
+		if key == StatusAnnotation || key == WorkloadAnnotation {
+			continue // the webhook's, copied from elsewhere
+		}
+		if o.workload == nil {
+			o.workload = map[string]annotation{}
+		}
+		if _, found := o.workload[key]; wins || !found {
+			o.workload[key] = annotation{value, path.Key(key)}
+		}
+	}
+	return true, err
 }
 
 func (p *podView) member(r reader, key []byte) (known bool, err error) {
@@ -183,6 +253,8 @@ func (c *containerView) read(r reader, key []byte) (known bool, err error) {
 		err := r.text(&policy)
 		c.sidecar = policy == "Always"
 		return true, err
+	case "resources":
+		return true, c.readResources(r)
 	case "ports":
 		return true, c.readPorts(r)
 	case "volumeMounts":
@@ -193,10 +265,40 @@ func (c *containerView) read(r reader, key []byte) (known bool, err error) {
 	return false, nil
 }
 
+// readResources compares requests and limits as they are written, which is how
+// an API server gives equal ones.
+// https://kubernetes.io/docs/concepts/workloads/pods/pod-qos/
+func (c *containerView) readResources(r reader) error {
+	var requests, limits struct{ cpu, memory string }
+	err := r.object(func(r reader, key []byte) (bool, error) {
+		quantities := &requests
+		switch string(key) {
+		case "limits":
+			quantities = &limits
+		case "requests":
+		default:
+			return false, nil
+		}
+		return true, r.object(func(r reader, key []byte) (bool, error) {
+			switch string(key) {
+			case "cpu":
+				return true, r.raw(&quantities.cpu)
+			case "memory":
+				return true, r.raw(&quantities.memory)
+			}
+			return false, nil
+		})
+	})
+	c.guaranteed = limits.cpu != "" && limits.memory != "" &&
+		(requests.cpu == "" || requests.cpu == limits.cpu) && (requests.memory == "" || requests.memory == limits.memory)
+	return err
+}
+
 // readPorts keeps the TCP ports: a UDP port of the same number is another one.
 func (c *containerView) readPorts(r reader) error {
+	index := 0
 	return r.array(func(r reader) error {
-		number, protocol := int64(0), "TCP"
+		number, protocol := int64(0), ""
 		err := r.object(func(r reader, key []byte) (bool, error) {
 			switch string(key) {
 			case "containerPort":
@@ -206,9 +308,10 @@ func (c *containerView) readPorts(r reader) error {
 			}
 			return false, nil
 		})
-		if protocol == "TCP" {
-			c.ports = append(c.ports, number)
+		if protocol == "" || protocol == "TCP" { // which is the default
+			c.ports = append(c.ports, portView{index, number})
 		}
+		index++
 		return err
 	})
 }
@@ -251,10 +354,4 @@ func (c *containerView) readEnv(r reader) error {
 		c.env.length++
 		return err
 	})
-}
-
-// find gives the container with this name among the app's and the init
-// containers.
-func find(containers []containerView, name string) int {
-	return slices.IndexFunc(containers, func(c containerView) bool { return c.name == name })
 }
