@@ -53,7 +53,7 @@ type Config struct {
 
 // Default is the configuration without any flag.
 func Default() Config {
-	return Config{
+	return Config{ //nolint:gosec // CertSecret is the name of a Secret, and not one
 		File:           "/etc/clamav-sidecar/config.yaml",
 		Listen:         ":9443",
 		OpsListen:      ":8080",

@@ -3,6 +3,7 @@ package webhook
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"sync/atomic"
@@ -75,8 +76,8 @@ func answer(w http.ResponseWriter, problem error) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	if problem != nil {
 		w.WriteHeader(http.StatusServiceUnavailable)
-		w.Write([]byte(problem.Error() + "\n"))
+		fmt.Fprintln(w, problem)
 		return
 	}
-	w.Write([]byte("ok\n"))
+	fmt.Fprintln(w, "ok")
 }

@@ -99,10 +99,12 @@ func (r reader) oneOf(target *string, wanted ...string) error {
 	return nil
 }
 
-// raw reads any value as it is written.
+// raw reads any value but null as it is written.
 func (r reader) raw(target *string) error {
 	value, err := r.ReadValue()
-	*target = string(value)
+	if err == nil && value.Kind() != 'n' {
+		*target = string(value)
+	}
 	return err
 }
 

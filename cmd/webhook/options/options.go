@@ -97,7 +97,8 @@ func (o *Options) level() (slog.Level, error) {
 	var level slog.Level
 	switch o.logLevel {
 	case "debug", "info", "warn", "error":
-		return level, level.UnmarshalText([]byte(o.logLevel))
+		err := level.UnmarshalText([]byte(o.logLevel))
+		return level, err
 	}
 	return level, fmt.Errorf("--log-level %q: want debug, info, warn or error", o.logLevel)
 }
