@@ -161,6 +161,7 @@ func TestDemoScansAndLeavesNothingBehind(t *testing.T) {
 	d := startDemo(t, freePorts(t)...)
 	d.until("Ctrl-C ends it.")
 	for _, want := range []string{
+		"before the injection:", "    name: photos\n", "\n+         - name: clamav-sidecar\n", "\n+             - name: CLAMD_CONF_FILENAME\n",
 		`{"verdict":"clean",`, "HTTP status 200 OK", "clean.txt: OK\n  exit status 0",
 		`{"verdict":"infected","signature":"Eicar-Test-Signature.UNOFFICIAL",`, "HTTP status 406 Not Acceptable",
 		"eicar.txt: Eicar-Test-Signature.UNOFFICIAL FOUND\n  exit status 1",

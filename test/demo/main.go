@@ -1,8 +1,9 @@
-// Command demo shows the sidecar at work, with nothing but ClamAV installed: it
-// starts a real clamd and the sidecar in front of it, scans a clean file and the
-// EICAR test file over HTTP and with clamdscan, and then keeps both running, to
-// be tried out, until it is interrupted. It leaves no process and no file behind
-// but the official signatures, if it could download them, in the user's cache.
+// Command demo shows the project at work, with nothing but ClamAV installed: it
+// shows a sample Deployment before and after the injection, starts a real clamd
+// and the sidecar in front of it, scans a clean file and the EICAR test file over
+// HTTP and with clamdscan, and then keeps both running, to be tried out, until it
+// is interrupted. It leaves no process and no file behind but the official
+// signatures, if it could download them, in the user's cache.
 //
 // The sidecar's ports are the usual ones. CLAMAV_SIDECAR_LISTEN,
 // CLAMAV_SIDECAR_CLAMD_LISTEN and CLAMAV_SIDECAR_OPS_LISTEN choose others.
@@ -68,6 +69,9 @@ func (d *demo) show(ctx context.Context, signatures string) (err error) {
 		return err
 	}
 	d.warnIfTest(database)
+	if err := d.injection(ctx); err != nil {
+		return err
+	}
 	if err := d.startClamd(ctx, database); err != nil {
 		return err
 	}

@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"time"
 
 	"clamav-sidecar/test/clamd"
@@ -20,10 +19,9 @@ const readyTimeout = 20 * time.Second
 // it is ready.
 func (d *demo) startSidecar(ctx context.Context) error {
 	fmt.Fprintln(d.out, "building the sidecar")
-	program := d.file("sidecar")
-	build := exec.CommandContext(ctx, "go", "build", "-o", program, "clamav-sidecar/cmd/sidecar")
-	if output, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("build the sidecar: %w\n%s", err, output)
+	program, err := d.build(ctx, "sidecar")
+	if err != nil {
+		return err
 	}
 	conf := d.file("clamd.conf")
 	if err := clamd.WriteClientConf(conf, nil, d.clamd); err != nil {

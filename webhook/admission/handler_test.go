@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"clamav-sidecar/webhook/clientconfig"
+	"clamav-sidecar/webhook/clientconfig/render"
 	"clamav-sidecar/webhook/inject"
 )
 
@@ -46,7 +47,7 @@ func handlers() (map[string]http.Handler, *recorder) {
 	events := &recorder{}
 	return Handlers(Config{
 		Injector:     func() *inject.Injector { return &inject.Injector{Defaults: settings, Native: true, Version: "test"} },
-		ClientConfig: clientconfig.New(empty{}, empty{}, clientconfig.Settings{Name: settings.ConfigMap}),
+		ClientConfig: clientconfig.New(empty{}, empty{}, render.Settings{Name: settings.ConfigMap}),
 		Events:       events,
 		Metrics:      NewMetrics(prometheus.NewRegistry()),
 		Log:          logr.Discard(),

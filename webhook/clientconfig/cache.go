@@ -8,23 +8,20 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"clamav-sidecar/webhook/clientconfig/render"
 	"clamav-sidecar/webhook/inject"
 )
-
-// Label with the value "true" is on each ConfigMap that is kept, and on no
-// other.
-const Label = inject.Prefix + "client-configuration"
 
 // keptLabels are on each ConfigMap that is kept.
 func keptLabels() map[string]string {
 	return map[string]string{
-		Label:                          "true",
+		render.Label:                   "true",
 		"app.kubernetes.io/managed-by": "clamav-sidecar",
 	}
 }
 
 // kept says whether an object with these labels is ours to change.
-func kept(of map[string]string) bool { return of[Label] == "true" }
+func kept(of map[string]string) bool { return of[render.Label] == "true" }
 
 // ByObject goes into the options of the manager's cache. It holds no ConfigMaps
 // then but those that are kept, and of these only what a [Keeper] looks at, so
@@ -33,7 +30,7 @@ func kept(of map[string]string) bool { return of[Label] == "true" }
 func ByObject() map[client.Object]cache.ByObject {
 	return map[client.Object]cache.ByObject{
 		&corev1.ConfigMap{}: {
-			Label:     labels.SelectorFromSet(labels.Set{Label: "true"}),
+			Label:     labels.SelectorFromSet(labels.Set{render.Label: "true"}),
 			Transform: slim,
 		},
 	}
@@ -55,13 +52,13 @@ func slim(object any) (any, error) {
 }
 
 // upToDate says whether an apply would change nothing.
-func upToDate(configMap *corev1.ConfigMap, s Settings) bool {
+func upToDate(configMap *corev1.ConfigMap, s render.Settings) bool {
 	for key, value := range keptLabels() {
 		if configMap.Labels[key] != value {
 			return false
 		}
 	}
-	want := Render(s)
+	want := render.Files(s)
 	for _, key := range []string{inject.ServiceConf, inject.LocalConf} {
 		text, has := configMap.Data[key]
 		wantText, wanted := want[key]

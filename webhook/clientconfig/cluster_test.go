@@ -22,6 +22,8 @@ import (
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"clamav-sidecar/test/kube"
+
+	"clamav-sidecar/webhook/clientconfig/render"
 )
 
 // patience bounds every wait of these tests.
@@ -142,7 +144,7 @@ type replica struct {
 
 // replica starts one, which ends with the test unless stop ends it before. Its
 // cache is filled.
-func (c cluster) replica(t *testing.T, s Settings, o options) *replica {
+func (c cluster) replica(t *testing.T, s render.Settings, o options) *replica {
 	t.Helper()
 	r := &replica{traffic: &traffic{}}
 	as := rest.CopyConfig(c.admin)
@@ -154,7 +156,7 @@ func (c cluster) replica(t *testing.T, s Settings, o options) *replica {
 	byObject := ByObject()
 	if o.blind {
 		for object, by := range byObject {
-			by.Label = labels.SelectorFromSet(labels.Set{Label: "never"})
+			by.Label = labels.SelectorFromSet(labels.Set{render.Label: "never"})
 			byObject[object] = by
 		}
 	}
@@ -300,12 +302,12 @@ func eventually(t *testing.T, fault func() string) {
 }
 
 // differs tells how a ConfigMap is not what s wants; "" if it is.
-func differs(configMap *corev1.ConfigMap, s Settings) string {
+func differs(configMap *corev1.ConfigMap, s render.Settings) string {
 	if configMap == nil {
 		return "there is no ConfigMap"
 	}
 	if !upToDate(configMap, s) {
-		return fmt.Sprintf("got labels %v and data %v, want %v and %v", configMap.Labels, configMap.Data, keptLabels(), Render(s))
+		return fmt.Sprintf("got labels %v and data %v, want %v and %v", configMap.Labels, configMap.Data, keptLabels(), render.Files(s))
 	}
 	return ""
 }

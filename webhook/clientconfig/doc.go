@@ -1,15 +1,15 @@
-// Package clientconfig renders the ConfigMap with the clients' clamd.conf, which
-// injected pods mount, and keeps one in each namespace that needs it.
+// Package clientconfig keeps the ConfigMap with the clients' clamd.conf (package
+// render), which injected pods mount, in each namespace that needs it.
 //
 // A [Keeper] makes the ConfigMap at a namespace's first injection
 // ([Keeper.Ensure], in every replica of the webhook) and from then on keeps it
 // ([Keeper.SetupWithManager], in the leader alone): it is restored when it is
 // changed or deleted, and brought up to date when the settings change. Only the
-// fields that it renders are its own, by server-side apply: other keys, labels
+// fields that are rendered are its own, by server-side apply: other keys, labels
 // and annotations of the same ConfigMap stay as they are.
 //
-// [Label] tells the ConfigMaps that are kept. One without it is its namespace's
-// own and is never touched, whatever its name. A team takes the label off to
+// [render.Label] tells the ConfigMaps that are kept. One without it is its
+// namespace's own and is never touched, whatever its name. A team takes the label off to
 // make the ConfigMap its own, and only then changes or deletes it. (One that is
 // deleted with the label on is made again; one that is deleted while no replica
 // leads, at the next injection in its namespace.)
@@ -20,9 +20,9 @@
 //
 // Rights that it needs, all on configmaps of the core group:
 //
-//	list, watch    every namespace: the cache, which asks for Label only
+//	list, watch    every namespace: the cache, which asks for render.Label only
 //	get            every namespace, any name: Ensure and Missing look at what the cache does not hold
-//	create, patch  every namespace; may be limited to Settings.Name with resourceNames: server-side apply
+//	create, patch  every namespace; may be limited to the name in the settings with resourceNames: server-side apply
 //
 // It reads no namespaces: that one is terminating or gone shows in the API
 // server's answer to the apply.

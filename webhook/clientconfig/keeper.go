@@ -17,6 +17,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/log"
+
+	"clamav-sidecar/webhook/clientconfig/render"
 )
 
 // FieldOwner owns the fields that are applied.
@@ -39,10 +41,10 @@ const (
 type Keeper struct {
 	client   client.Client // reads from the cache
 	live     client.Reader
-	settings atomic.Pointer[Settings]
+	settings atomic.Pointer[render.Settings]
 	// changed holds an event when the settings have changed since all that is
 	// kept was looked at.
-	changed chan event.TypedGenericEvent[Settings]
+	changed chan event.TypedGenericEvent[render.Settings]
 
 	settling singleflight.Group
 	settled  *memory // of Ensure
@@ -52,11 +54,11 @@ type Keeper struct {
 // New makes a Keeper. The cached client reads from a cache with the options of
 // [ByObject], as a manager's GetClient does; live reads from the API server, as
 // its GetAPIReader does.
-func New(cached client.Client, live client.Reader, settings Settings) *Keeper {
+func New(cached client.Client, live client.Reader, settings render.Settings) *Keeper {
 	k := &Keeper{
 		client:  cached,
 		live:    live,
-		changed: make(chan event.TypedGenericEvent[Settings], 1),
+		changed: make(chan event.TypedGenericEvent[render.Settings], 1),
 		settled: newMemory(settledPeriod),
 		found:   newMemory(foundPeriod),
 	}
@@ -66,10 +68,10 @@ func New(cached client.Client, live client.Reader, settings Settings) *Keeper {
 
 // Update replaces the settings. The leader brings each ConfigMap that is kept up
 // to date some time after.
-func (k *Keeper) Update(settings Settings) {
+func (k *Keeper) Update(settings render.Settings) {
 	k.settings.Store(&settings)
 	select {
-	case k.changed <- event.TypedGenericEvent[Settings]{Object: settings}:
+	case k.changed <- event.TypedGenericEvent[render.Settings]{Object: settings}:
 	default: // one is on its way, and whoever takes it sees these settings
 	}
 }
@@ -119,7 +121,7 @@ func (k *Keeper) Ensure(ctx context.Context, namespace string, dryRun bool) (war
 }
 
 // settle makes the ConfigMap unless there is one, whoever's.
-func (k *Keeper) settle(ctx context.Context, key types.NamespacedName, settings Settings, dryRun bool) (warning string, err error) {
+func (k *Keeper) settle(ctx context.Context, key types.NamespacedName, settings render.Settings, dryRun bool) (warning string, err error) {
 	for {
 		found := metadata()
 		switch err := k.live.Get(ctx, key, found); {
@@ -127,7 +129,7 @@ func (k *Keeper) settle(ctx context.Context, key types.NamespacedName, settings 
 			return "", nil // and the cache will have it soon
 		case err == nil:
 			return fmt.Sprintf("ConfigMap %q in namespace %q lacks the label %s=true: clamav-sidecar uses it as it is and does not keep it",
-				key.Name, key.Namespace, Label), nil
+				key.Name, key.Namespace, render.Label), nil
 		case !apierrors.IsNotFound(err):
 			return "", err
 		case dryRun:
@@ -143,11 +145,11 @@ func (k *Keeper) settle(ctx context.Context, key types.NamespacedName, settings 
 
 // apply writes what is ours of the ConfigMap. A resourceVersion that is not ""
 // makes it a conflict if the ConfigMap has changed since.
-func (k *Keeper) apply(ctx context.Context, key types.NamespacedName, settings Settings, resourceVersion string,
+func (k *Keeper) apply(ctx context.Context, key types.NamespacedName, settings render.Settings, resourceVersion string,
 	options ...client.ApplyOption) error {
 	configMap := corev1apply.ConfigMap(key.Name, key.Namespace).
 		WithLabels(keptLabels()).
-		WithData(Render(settings))
+		WithData(render.Files(settings))
 	if resourceVersion != "" {
 		configMap.WithResourceVersion(resourceVersion)
 	}

@@ -14,18 +14,20 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"clamav-sidecar/webhook/clientconfig/render"
 )
 
 // What the tests keep, and what the settings become in some of them.
 var (
-	settings = Settings{Name: "clamav-configuration", Manage: true, Host: "clamav.clamav-system.svc",
+	settings = render.Settings{Name: "clamav-configuration", Manage: true, Host: "clamav.clamav-system.svc",
 		Port: 3310, MaxFileSize: 100 << 20, LocalPort: 3310}
-	moved   = with(func(s *Settings) { s.Host, s.LocalPort = "scanner.elsewhere.svc", 0 })
-	renamed = with(func(s *Settings) { s.Name = "clamd" })
-	manual  = with(func(s *Settings) { s.Manage = false })
+	moved   = with(func(s *render.Settings) { s.Host, s.LocalPort = "scanner.elsewhere.svc", 0 })
+	renamed = with(func(s *render.Settings) { s.Name = "clamd" })
+	manual  = with(func(s *render.Settings) { s.Manage = false })
 )
 
-func with(change func(*Settings)) Settings {
+func with(change func(*render.Settings)) render.Settings {
 	s := settings
 	change(&s)
 	return s

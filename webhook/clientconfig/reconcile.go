@@ -16,6 +16,8 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 	"sigs.k8s.io/controller-runtime/pkg/source"
+
+	"clamav-sidecar/webhook/clientconfig/render"
 )
 
 // reconcileTimeout bounds the work on one ConfigMap; it is tried again later.
@@ -26,7 +28,7 @@ const reconcileTimeout = 30 * time.Second
 // other's work; but every replica fills its cache from the start, which Ensure
 // reads.
 func (k *Keeper) SetupWithManager(manager ctrl.Manager) error {
-	changes := source.Channel(k.changed, handler.TypedFuncs[Settings, reconcile.Request]{GenericFunc: k.enqueueAll})
+	changes := source.Channel(k.changed, handler.TypedFuncs[render.Settings, reconcile.Request]{GenericFunc: k.enqueueAll})
 	err := ctrl.NewControllerManagedBy(manager).
 		Named("client-configuration").
 		For(&corev1.ConfigMap{}).
@@ -41,7 +43,7 @@ func (k *Keeper) SetupWithManager(manager ctrl.Manager) error {
 }
 
 // enqueueAll has each ConfigMap that is kept looked at.
-func (k *Keeper) enqueueAll(ctx context.Context, _ event.TypedGenericEvent[Settings],
+func (k *Keeper) enqueueAll(ctx context.Context, _ event.TypedGenericEvent[render.Settings],
 	queue workqueue.TypedRateLimitingInterface[reconcile.Request]) {
 	var all corev1.ConfigMapList
 	if err := k.client.List(ctx, &all); err != nil {
@@ -83,7 +85,7 @@ func (k *Keeper) reconcile(ctx context.Context, request reconcile.Request) (reco
 
 // restore makes a ConfigMap again that has been deleted or has lost the label.
 // What stands there by now without the label is its namespace's own.
-func (k *Keeper) restore(ctx context.Context, request reconcile.Request, settings Settings) error {
+func (k *Keeper) restore(ctx context.Context, request reconcile.Request, settings render.Settings) error {
 	warning, err := k.settle(ctx, request.NamespacedName, settings, false)
 	switch {
 	case apierrors.IsNotFound(err), terminating(err):

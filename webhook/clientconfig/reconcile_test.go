@@ -10,6 +10,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"clamav-sidecar/webhook/clientconfig/render"
 )
 
 // kept starts a replica and has it make the ConfigMap in a namespace.
@@ -23,7 +25,7 @@ func (c cluster) kept(t *testing.T) (*replica, string) {
 }
 
 // becomes waits until the ConfigMap is what s wants.
-func (c cluster) becomes(t *testing.T, namespace string, s Settings) {
+func (c cluster) becomes(t *testing.T, namespace string, s render.Settings) {
 	t.Helper()
 	eventually(t, func() string { return differs(c.configMap(t, namespace, s.Name), s) })
 }
@@ -67,7 +69,7 @@ func selective(t *testing.T, c cluster) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, request := range r.requests {
-		if all := "GET /api/v1/configmaps "; strings.HasPrefix(request, all) && request != all+Label+"=true" {
+		if all := "GET /api/v1/configmaps "; strings.HasPrefix(request, all) && request != all+render.Label+"=true" {
 			t.Errorf("got request %q, want the label selected", request)
 		}
 	}
@@ -107,7 +109,7 @@ func released(t *testing.T, c cluster) {
 	r.Update(moved)
 	r.catchUp(t, c)
 	configMap := c.configMap(t, namespace, settings.Name)
-	if got, want := configMap.Data["clamd.conf"], "TCPSocket 1"; got != want || configMap.Labels[Label] != "" {
+	if got, want := configMap.Data["clamd.conf"], "TCPSocket 1"; got != want || configMap.Labels[render.Label] != "" {
 		t.Errorf("got labels %v and clamd.conf %q, want it without the label and %q", configMap.Labels, got, want)
 	}
 	if got, want := r.ensure(t, namespace), "lacks the label"; !strings.Contains(got, want) {
@@ -135,7 +137,7 @@ func releasedLate(t *testing.T, c cluster) {
 	})
 	r.catchUp(t, c)
 	configMap := c.configMap(t, namespace, settings.Name)
-	if got, want := configMap.Data["clamd.conf"], "TCPSocket 1"; got != want || configMap.Labels[Label] != "" {
+	if got, want := configMap.Data["clamd.conf"], "TCPSocket 1"; got != want || configMap.Labels[render.Label] != "" {
 		t.Errorf("got labels %v and clamd.conf %q, want it without the label and %q", configMap.Labels, got, want)
 	}
 }

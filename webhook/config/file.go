@@ -14,7 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"clamav-sidecar/sidecar/clamd"
-	"clamav-sidecar/webhook/clientconfig"
+	"clamav-sidecar/webhook/clientconfig/render"
 	"clamav-sidecar/webhook/inject"
 )
 
@@ -35,7 +35,7 @@ type File struct {
 	// Sidecar has the defaults of the annotations.
 	Sidecar inject.Settings
 	// Client goes into the clients' ConfigMap.
-	Client clientconfig.Settings
+	Client render.Settings
 }
 
 // Load reads the file at path. Its error names the path and has all faults.
@@ -134,7 +134,7 @@ func (r *reader) file(root *yaml.Node) File {
 }
 
 // clamd reads where the service is.
-func (r *reader) clamd(node *yaml.Node, path *field.Path, client *clientconfig.Settings) {
+func (r *reader) clamd(node *yaml.Node, path *field.Path, client *render.Settings) {
 	values := r.section(node, path, "host", "port", "maxFileSize")
 	client.Port, client.MaxFileSize = defaultPort, defaultMaxFileSize
 	if host, at := values["host"], path.Child("host"); host == nil {
@@ -168,7 +168,7 @@ func (r *reader) clamd(node *yaml.Node, path *field.Path, client *clientconfig.S
 }
 
 // configMap reads what the clients' ConfigMap is called, and who keeps it.
-func (r *reader) configMap(node *yaml.Node, path *field.Path, client *clientconfig.Settings) {
+func (r *reader) configMap(node *yaml.Node, path *field.Path, client *render.Settings) {
 	values := r.section(node, path, "name", "manage")
 	if name, at := values["name"], path.Child("name"); name != nil {
 		if text, ok := r.scalar(name, at, "a string", stringTag); ok {

@@ -12,7 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
-	"clamav-sidecar/webhook/clientconfig"
+	"clamav-sidecar/webhook/clientconfig/render"
 	"clamav-sidecar/webhook/inject"
 )
 
@@ -53,7 +53,7 @@ sidecar:
 func leastFile() File {
 	sidecar := inject.DefaultSettings()
 	sidecar.Image = "registry.example/clamav-sidecar:1.0"
-	return File{Sidecar: sidecar, Client: clientconfig.Settings{
+	return File{Sidecar: sidecar, Client: render.Settings{
 		Name: "clamav-configuration", Manage: true,
 		Host: "clamav.clamav-system.svc", Port: 3310, MaxFileSize: 100 << 20, LocalPort: 3310,
 	}}
@@ -74,7 +74,7 @@ func TestParseGivesWhatTheFileSays(t *testing.T) {
 		"null is as if not set":         {least + "configMap: {name: null, manage: ~}\n", leastFile()},
 		"JSON is YAML":                  {`{"clamd":{"host":"clamav.clamav-system.svc"},"sidecar":{"image":"registry.example/clamav-sidecar:1.0"}}`, leastFile()},
 		"everything is set": {everything, File{
-			Client: clientconfig.Settings{Name: "clamd", Host: "10.0.0.7", Port: 4410, MaxFileSize: 200 << 20, LocalPort: 4412},
+			Client: render.Settings{Name: "clamd", Host: "10.0.0.7", Port: 4410, MaxFileSize: 200 << 20, LocalPort: 4412},
 			Sidecar: inject.Settings{
 				Image: "registry.example/clamav-sidecar:1.0", ImagePullPolicy: "Always", Mode: inject.Native, Clamdscan: inject.ToSidecar,
 				MaxFileSize: 50 << 20, ScanTimeout: 30 * time.Second, LogLevel: "debug", RequireScanner: true, ConfigMap: "clamd",

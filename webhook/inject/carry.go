@@ -33,10 +33,14 @@ func (o *Object) carryWarning() string {
 
 // carry brings the template's copy of the workload's own annotations up to date.
 func (p *plan) carry() {
-	if p.copied() || !p.pod.present {
+	if p.kind.IsPod() || !p.pod.present {
 		return
 	}
 	present, found := p.pod.annotations[WorkloadAnnotation]
+	p.done.HadCopy = found
+	if p.copied() {
+		return
+	}
 	if len(p.workload) == 0 {
 		if found {
 			p.patch.remove(p.pointer("metadata", "annotations", escapePointer(WorkloadAnnotation)))
@@ -49,6 +53,5 @@ func (p *plan) carry() {
 	}
 	if want := string(marshal(values)); !found || present != want {
 		p.annotate(WorkloadAnnotation, func() string { return want })
-		p.done.Carried = !found
 	}
 }

@@ -23,8 +23,9 @@ type Status struct {
 	// their names, with the container's and a slash before them where it is one
 	// of a container.
 	Empty []string `json:"empty,omitempty"`
-	// Carried tells that the workload's annotations were put on the template.
-	Carried bool `json:"carried,omitempty"`
+	// HadCopy tells that the template had a copy of the workload's annotations
+	// already.
+	HadCopy bool `json:"hadCopy,omitempty"`
 }
 
 func (s *Status) keep(container, variable string) {

@@ -65,7 +65,7 @@ func (u *undoing) strip(c container) {
 // annotations takes off those that the injection has put on the pod (template).
 func (u *undoing) annotations() {
 	ours := []string{StatusAnnotation}
-	if _, found := u.pod.annotations[WorkloadAnnotation]; found && u.status.Carried {
+	if _, found := u.pod.annotations[WorkloadAnnotation]; found && !u.kind.IsPod() && !u.status.HadCopy {
 		ours = append(ours, WorkloadAnnotation)
 	}
 	metadata, annotations := u.pointer("metadata"), u.pointer("metadata", "annotations")

@@ -1,4 +1,7 @@
-package clientconfig
+// Package render writes the clients' clamd.conf, which stands in the ConfigMap
+// that injected pods mount. It makes no calls, so that whoever reads the
+// configuration file needs no cluster.
+package render
 
 import (
 	"fmt"
@@ -6,6 +9,10 @@ import (
 	"clamav-sidecar/sidecar/clamd"
 	"clamav-sidecar/webhook/inject"
 )
+
+// Label with the value "true" is on each ConfigMap that is kept, and on no
+// other.
+const Label = inject.Prefix + "client-configuration"
 
 // Settings say what is rendered, and whether it is kept. They are taken as they
 // are: package config checks them.
@@ -38,9 +45,9 @@ type Settings struct {
 // at most 2047M: what it lets through is the service's to refuse.
 const streamMaxLength = "4095M"
 
-// Render gives the contents of the ConfigMap by key: [inject.ServiceConf] and,
+// Files gives the contents of the ConfigMap by key: [inject.ServiceConf] and,
 // unless LocalPort is 0, [inject.LocalConf].
-func Render(s Settings) map[string]string {
+func Files(s Settings) map[string]string {
 	contents := map[string]string{
 		inject.ServiceConf: file("the clamav service", s.Host, s.Port,
 			"The service refuses files above "+clamd.FormatSize(s.MaxFileSize)+"."),

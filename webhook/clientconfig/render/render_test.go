@@ -1,4 +1,4 @@
-package clientconfig
+package render
 
 import (
 	"bytes"
@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"clamav-sidecar/sidecar"
 	clamdconf "clamav-sidecar/sidecar/clamd"
@@ -19,8 +20,11 @@ import (
 	"clamav-sidecar/webhook/inject"
 )
 
+// patience bounds every wait.
+const patience = 30 * time.Second
+
 func TestRenderedFilesPointClientsAtTheirServer(t *testing.T) {
-	contents := Render(Settings{Host: "clamav.clamav-system.svc", Port: 3310, MaxFileSize: 100 << 20, LocalPort: 4410})
+	contents := Files(Settings{Host: "clamav.clamav-system.svc", Port: 3310, MaxFileSize: 100 << 20, LocalPort: 4410})
 	for name, test := range map[string]struct {
 		key  string
 		host string
@@ -54,7 +58,7 @@ func TestRenderedFilesPointClientsAtTheirServer(t *testing.T) {
 }
 
 func TestNoFileForTheSidecarWhoseClamdPortIsOff(t *testing.T) {
-	if got, has := Render(Settings{Host: "clamav", Port: 3310, MaxFileSize: 1})[inject.LocalConf]; has {
+	if got, has := Files(Settings{Host: "clamav", Port: 3310, MaxFileSize: 1})[inject.LocalConf]; has {
 		t.Errorf("got %q, want none", got)
 	}
 }
@@ -74,7 +78,7 @@ func TestWithTheRenderedFileNothingIsCalledCleanInPart(t *testing.T) {
 			}
 			dir := t.TempDir()
 			conf := filepath.Join(dir, inject.ServiceConf)
-			write(t, conf, []byte(Render(Settings{Host: "127.0.0.1", Port: daemon.Port(), MaxFileSize: 1 << 20})[inject.ServiceConf]))
+			write(t, conf, []byte(Files(Settings{Host: "127.0.0.1", Port: daemon.Port(), MaxFileSize: 1 << 20})[inject.ServiceConf]))
 			for name, test := range map[string]struct {
 				body []byte
 				exit int
