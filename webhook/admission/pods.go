@@ -25,7 +25,8 @@ func (p *Pods) decide(ctx context.Context, request admission.Request) decision {
 	if err != nil {
 		return unreadable(request, err)
 	}
-	result, faults := p.config.Injector().Inject(object, p.namespaceAsks)
+	injector := p.config.Injector()
+	result, faults := injector.Inject(object, p.namespaceAsks)
 	switch {
 	case len(faults) > 0:
 		return refused(request, faults)
@@ -34,7 +35,7 @@ func (p *Pods) decide(ctx context.Context, request admission.Request) decision {
 	case !result.Wanted:
 		return decision{response: patched(nil, result.Warnings), result: Unchanged, reason: "not-asked"}
 	}
-	if result.ConfigMap == p.config.Injector().Defaults.ConfigMap {
+	if result.ConfigMap == injector.Defaults.ConfigMap {
 		warning, err := p.config.ClientConfig.Ensure(ctx, request.Namespace, isDryRun(request))
 		if err != nil {
 			return withoutConfigMap(request, err)
