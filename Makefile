@@ -7,12 +7,12 @@ FUZZTIME ?= 5m
 # The tools of test/tools, built once for each of their versions and each Go.
 TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/clamav-sidecar/bin/$(shell { go version; cat test/tools/go.mod; } | cksum | cut -d' ' -f1)
 
-.PHONY: help run test clients bench lint build fuzz vuln clamav clean
+.PHONY: help run test clients bench bench-webhook lint build fuzz vuln clamav clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 
-run: clamav ## start clamd and the sidecar here, scan a clean and an infected file, go on until Ctrl-C
+run: clamav ## show a Deployment before and after injection, start clamd and the sidecar here, scan files, until Ctrl-C
 	go build -o bin/demo ./test/demo
 	exec bin/demo
 
@@ -26,9 +26,13 @@ clients: ## the tests with clamd clients from npm (installs node and npm if miss
 	test/install.sh npm
 	test/clients/npm.sh
 
-bench: clamav build ## measure the sidecar beside direct and other ways to scan (some minutes)
+bench: clamav build bench-webhook ## measure the sidecar beside direct and other ways to scan, and the webhook (some minutes)
 	go build -o bin/bench ./test/bench
 	exec bin/bench
+
+bench-webhook: build ## measure the injection beside the plain way, and the webhook under load
+	go build -o bin/bench-admission ./test/bench/admission
+	assets=$$(test/kube/binaries.sh) && KUBEBUILDER_ASSETS=$$assets exec bin/bench-admission
 
 lint: $(TOOLS)/golangci-lint ## gofmt, go vet and golangci-lint (built on first use, which takes minutes)
 	@files=$$(gofmt -l .); [ -z "$$files" ] || { echo "not formatted, run gofmt -w on:" $$files >&2; exit 1; }

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -455,6 +456,13 @@ func (b *balancer) only(backend string) {
 		conn.Close()
 	}
 	b.conns = map[net.Conn]bool{}
+}
+
+// remove sends nothing new to a backend.
+func (b *balancer) remove(backend string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.backends = slices.DeleteFunc(b.backends, func(other string) bool { return other == backend })
 }
 
 func (b *balancer) accept() {

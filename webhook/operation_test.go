@@ -169,6 +169,32 @@ func TestAWebhookThatIsAskedToEndDrainsFirst(t *testing.T) {
 	}
 }
 
+func TestNoAdmissionFailsWhileReplicasAreReplaced(t *testing.T) {
+	withDrain := func(c *webhook.Config) { c.Drain = 500 * time.Millisecond }
+	in := install(t, 2, withDrain)
+	// In a namespace without the ConfigMap, so that each admission makes a call.
+	stop := in.load(t)
+	for range 3 {
+		in.start(withDrain)
+		in.waitReady()
+		old := in.replicas[0]
+		in.replicas = in.replicas[1:]
+		in.balancer.remove(old.config.Listen)
+		old.stop()
+		select {
+		case <-old.ended:
+		case <-time.After(patience):
+			t.Fatal("a replica does not end")
+		}
+		if old.err != nil {
+			t.Errorf("a replica ended with %v", old.err)
+		}
+	}
+	if admissions, failures := stop(); len(failures) > 0 || admissions < 200 {
+		t.Errorf("%d of %d admissions failed, want none of at least 200: %v", len(failures), admissions, errors.Join(failures[:min(3, len(failures))]...))
+	}
+}
+
 func TestItDoesAllWithTheRightsOfTheManifests(t *testing.T) {
 	in := install(t, 1)
 	namespace := in.namespace(inject.NamespaceLabel + "=" + inject.NamespaceEnabled)

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net/http"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -34,6 +35,16 @@ const (
 	// stopTimeout bounds the end, once draining is over: requests are answered
 	// within their five seconds.
 	stopTimeout = 10 * time.Second
+	// versionRetry is how long to wait before the API server is asked for its
+	// version again.
+	versionRetry = 2 * time.Second
+	// A replica that cannot renew the lease ends: client-go wants it so. Serving
+	// must not depend on it, so the lease lasts longer than API servers are away.
+	// All that waits that long, when a replica ends without a word, is the
+	// repair of ConfigMaps that somebody has changed.
+	leaseDuration = 10 * time.Minute
+	renewDeadline = 8 * time.Minute
+	leaseRetry    = 10 * time.Second
 	// reloadPeriod is how often the configuration file is looked at.
 	reloadPeriod = 5 * time.Second
 )
@@ -48,7 +59,7 @@ func Run(ctx context.Context, c Config) error {
 	if err != nil {
 		return err
 	}
-	native, err := c.supportsNative()
+	native, err := c.awaitVersion(ctx)
 	if err != nil {
 		return err
 	}
@@ -85,7 +96,7 @@ func Run(ctx context.Context, c Config) error {
 	}
 	// controller-runtime has a registry of its own, with those of the process.
 	probes := &ops{address: c.OpsListen, metrics: prometheus.Gatherers{metrics.Registry, registry}}
-	probes.checks = append(probes.checks, certificates.Ready, server.StartedChecker())
+	probes.checks = append(probes.checks, certificates.Ready, cacheFilled(mgr.GetCache()), server.StartedChecker())
 	for _, part := range []manager.Runnable{certificates, probes, c.watcher(file, configure)} {
 		if err := mgr.Add(part); err != nil {
 			return fmt.Errorf("failed to set up the webhook: %w", err)
@@ -147,6 +158,9 @@ func (c Config) newManager(certificates certificates) (ctrl.Manager, error) {
 		LeaderElectionID:              component,
 		LeaderElectionNamespace:       c.Namespace,
 		LeaderElectionReleaseOnCancel: true,
+		LeaseDuration:                 new(leaseDuration),
+		RenewDeadline:                 new(renewDeadline),
+		RetryPeriod:                   new(leaseRetry),
 		GracefulShutdownTimeout:       new(stopTimeout),
 		// Names need be unique only for metrics of a process with two webhooks,
 		// which tests have.
@@ -161,12 +175,41 @@ func (c Config) newManager(certificates certificates) (ctrl.Manager, error) {
 	})
 }
 
-// supportsNative asks the API server for its version.
-func (c Config) supportsNative() (bool, error) {
+// cacheFilled is a check that the ConfigMaps that are kept have been read.
+func cacheFilled(c cache.Cache) func(*http.Request) error {
+	return func(r *http.Request) error {
+		informer, err := c.GetInformer(r.Context(), &corev1.ConfigMap{}, cache.BlockUntilSynced(false))
+		if err != nil {
+			return fmt.Errorf("failed to read ConfigMaps: %w", err)
+		}
+		if !informer.HasSynced() {
+			return errors.New("the ConfigMaps with client configurations have not been read yet")
+		}
+		return nil
+	}
+}
+
+// awaitVersion asks the API server for its version, again and again while it
+// does not answer, as when a control plane starts.
+func (c Config) awaitVersion(ctx context.Context) (native bool, err error) {
 	client, err := discovery.NewDiscoveryClientForConfig(c.REST)
 	if err != nil {
 		return false, fmt.Errorf("failed to reach the API server: %w", err)
 	}
+	for {
+		if native, err = supportsNative(client); err == nil {
+			return native, nil
+		}
+		c.Log.Error(err, "trying again", "in", versionRetry.String())
+		select {
+		case <-ctx.Done():
+			return false, err
+		case <-time.After(versionRetry):
+		}
+	}
+}
+
+func supportsNative(client *discovery.DiscoveryClient) (bool, error) {
 	version, err := client.ServerVersion()
 	if err != nil {
 		return false, fmt.Errorf("failed to ask the API server for its version: %w", err)

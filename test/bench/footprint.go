@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"time"
+
+	"clamav-sidecar/test/bench/process"
 )
 
 const mib = 1 << 20
@@ -42,7 +44,7 @@ func footprint(ctx context.Context, s *setup, binary string) error {
 	defer idle.stop()
 	pid := idle.cmd.Process.Pid
 	time.Sleep(5 * time.Second)
-	row("RSS, idle", "%.1f MiB", float64(memory(pid, "VmRSS"))/mib)
+	row("RSS, idle", "%.1f MiB", float64(process.Memory(pid, "VmRSS"))/mib)
 
 	for _, load := range []struct {
 		what    string
@@ -54,13 +56,13 @@ func footprint(ctx context.Context, s *setup, binary string) error {
 		{"peak RSS, 64 multipart uploads of 100 MB at a time", 64, 100e6, httpMultipart},
 		{"peak RSS, 16 uploads of 256 KiB at a time", 16, 256 << 10, httpRaw},
 	} {
-		if err := resetPeak(pid); err != nil {
+		if err := process.ResetPeak(pid); err != nil {
 			return err
 		}
 		if err := upload(ctx, s, idle.http, load.clients, load.size, load.request); err != nil {
 			return fmt.Errorf("%s: %w", load.what, err)
 		}
-		row(load.what, "%.1f MiB", float64(memory(pid, "VmHWM"))/mib)
+		row(load.what, "%.1f MiB", float64(process.Memory(pid, "VmHWM"))/mib)
 	}
 	return ctx.Err()
 }

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"clamav-sidecar/test/bench/process"
 	"clamav-sidecar/test/clamd"
 )
 
@@ -76,7 +77,7 @@ func (s *setup) close() {
 
 // cpu is the processor time that the sidecar and clamd have used so far.
 func (s *setup) cpu() (sidecar, clamd time.Duration) {
-	return cpuTime(s.proc.cmd.Process.Pid), cpuTime(s.daemon.PID())
+	return process.CPU(s.proc.cmd.Process.Pid), process.CPU(s.daemon.PID())
 }
 
 // sidecar is a running binary.

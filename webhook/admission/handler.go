@@ -2,10 +2,12 @@ package admission
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"time"
 
 	"github.com/go-logr/logr"
+	"golang.org/x/sync/semaphore"
 	admissionv1 "k8s.io/api/admission/v1"
 	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/webhook/admission"
@@ -32,10 +34,16 @@ type Config struct {
 	Events  events.EventRecorder
 	Metrics *Metrics
 	Log     logr.Logger
+
+	bodies *semaphore.Weighted // memory for bodies
 }
+
+// decideTimeout is the webhook's time in the webhook configurations.
+const decideTimeout = 5 * time.Second
 
 // Handlers gives the handler of each path.
 func Handlers(c Config) map[string]http.Handler {
+	c.bodies = semaphore.NewWeighted(bodyMemory)
 	pods := func(namespaceAsks bool) http.Handler {
 		return c.webhook("pods", &Pods{config: c, namespaceAsks: namespaceAsks})
 	}
@@ -45,6 +53,10 @@ func Handlers(c Config) map[string]http.Handler {
 		WorkloadsPath:     c.webhook("workloads", &Workloads{config: c}),
 	}
 }
+
+// errNoRequest is for a review without a request, or with one that has no UID,
+// neither of which an API server sends.
+var errNoRequest = errors.New("the review has no request with a UID")
 
 // decider answers a request, for the counters too.
 type decider interface {
@@ -63,12 +75,21 @@ type decision struct {
 func (c Config) webhook(name string, d decider) http.Handler {
 	handler := admission.HandlerFunc(func(ctx context.Context, request admission.Request) admission.Response {
 		began := time.Now()
-		decided := d.decide(ctx, request)
+		// A webhook that shuts down answers what it has begun to.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), decideTimeout)
+		defer cancel()
+		decided := unreadable(request, errNoRequest)
+		if request.UID != "" {
+			decided = d.decide(ctx, request)
+		}
 		c.Metrics.observe(name, decided, time.Since(began))
 		c.log(name, request, decided)
 		return decided.response
 	})
-	return &admission.Webhook{Handler: handler, LogConstructor: func(logr.Logger, *admission.Request) logr.Logger { return c.Log }}
+	return bounded(&admission.Webhook{
+		Handler:        handler,
+		LogConstructor: func(logr.Logger, *admission.Request) logr.Logger { return c.Log },
+	}, c.bodies)
 }
 
 // log says what was decided: refusals and skips always, the daily bread only at

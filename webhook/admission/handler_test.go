@@ -2,6 +2,7 @@ package admission
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
@@ -60,18 +62,23 @@ func review(group, kind string, operation admissionv1.Operation, object string) 
 		"namespace":"shop","operation":%q,"userInfo":{},"object":%s}}`, group, kind, operation, object)
 }
 
+// answer is recorded, of a connection that is never slow.
+type answer struct{ *httptest.ResponseRecorder }
+
+func (answer) SetReadDeadline(time.Time) error { return nil }
+
 // ask posts a review and gives the answer.
 func ask(t testing.TB, handler http.Handler, body []byte) *admissionv1.AdmissionResponse {
 	t.Helper()
 	request := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader(body))
 	request.Header.Set("Content-Type", "application/json")
-	recorded := httptest.NewRecorder()
+	recorded := answer{httptest.NewRecorder()}
 	handler.ServeHTTP(recorded, request)
-	var answer admissionv1.AdmissionReview
-	if err := json.Unmarshal(recorded.Body.Bytes(), &answer); err != nil || answer.Response == nil {
+	var reviewed admissionv1.AdmissionReview
+	if err := json.Unmarshal(recorded.Body.Bytes(), &reviewed); err != nil || reviewed.Response == nil {
 		t.Fatalf("the answer is no AdmissionReview (%v): %q", err, recorded.Body)
 	}
-	return answer.Response
+	return reviewed.Response
 }
 
 const (
@@ -91,6 +98,7 @@ func TestAnswers(t *testing.T) {
 		message   []string // words of it
 		warning   string
 		withEvent string
+		uid       string // "u" if empty, none if "-"
 	}{
 		"a pod that asks is patched": {
 			path: PodsPath, body: review("", "Pod", admissionv1.Create, askingPod), allowed: true, patched: true},
@@ -115,6 +123,8 @@ func TestAnswers(t *testing.T) {
 		"what cannot be read is refused, for it may have asked": {
 			path: PodsPath, body: review("", "Pod", admissionv1.Create, `{"spec":{"containers":"none"}}`),
 			message: []string{"/spec/containers", "want a list"}},
+		"a review without a request is refused": {
+			path: PodsPath, body: []byte(`{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview"}`), uid: "-", message: []string{"no request"}},
 		"annotations on a workload are carried, with a warning": {
 			path: WorkloadsPath, body: review("batch", "Job", admissionv1.Create, annotatedJob), allowed: true, patched: true, warning: "carried to spec.template"},
 		"but not when a Job is changed, whose template cannot be": {
@@ -123,8 +133,10 @@ func TestAnswers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			all, events := handlers()
 			got := ask(t, all[test.path], test.body)
-			if got.Allowed != test.allowed || (len(got.Patch) > 0) != test.patched || string(got.UID) != "u" {
-				t.Errorf("got allowed %v, patch %s, uid %q, want allowed %v, patched %v, uid u", got.Allowed, got.Patch, got.UID, test.allowed, test.patched)
+			uid := strings.Trim(cmp.Or(test.uid, "u"), "-")
+			if got.Allowed != test.allowed || (len(got.Patch) > 0) != test.patched || string(got.UID) != uid {
+				t.Errorf("got allowed %v, patch %s, uid %q, want allowed %v, patched %v, uid %q",
+					got.Allowed, got.Patch, got.UID, test.allowed, test.patched, uid)
 			}
 			if test.patched && (got.PatchType == nil || *got.PatchType != admissionv1.PatchTypeJSONPatch) {
 				t.Errorf("the patch type is %v", got.PatchType)

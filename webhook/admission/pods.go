@@ -58,7 +58,7 @@ func (p *Pods) skip(request admission.Request, result inject.Result) decision {
 		p.config.Events.Eventf(subject(request), nil, "Warning", "ClamAVSidecarSkipped", "Inject", "%s", why)
 	}
 	return decision{
-		response: patched(nil, append(result.Warnings, why)),
+		response: patched(result.Patch, append(result.Warnings, why)),
 		result:   Skipped,
 		reason:   result.Skipped[0].Origin,
 	}

@@ -26,7 +26,7 @@ type Result struct {
 	Patch Patch
 	// Wanted tells that the pod is to be injected, or is so already.
 	Wanted bool
-	// Skipped says why a pod is left as it is that its namespace, and not the pod
+	// Skipped says why a pod is left, or made again, as it was that its namespace, and not the pod
 	// itself, asked to inject; empty if that is not the case.
 	Skipped field.ErrorList
 	// Warnings are for whoever applies the object.
@@ -62,6 +62,8 @@ func (i *Injector) Inject(o *Object, namespaceAsks bool) (Result, field.ErrorLis
 	}
 	if r.inject == "" && len(faults) == 0 && len(obstacles) > 0 {
 		result.Skipped = obstacles
+		// What has come up since an injection a moment ago: another webhook's doing.
+		result.Patch = uninject(o, p.earlier)
 		return result, nil
 	}
 	if faults = append(faults, obstacles...); len(faults) > 0 {
@@ -118,7 +120,7 @@ func (p *plan) injectedOtherwise() bool { return p.injected() && p.earlier.Hash 
 // chosen are the containers that scan. The sidecar itself is none of them.
 func (p *plan) chosen() []container {
 	wanted := p.request.containers
-	if p.earlier != nil {
+	if p.injected() {
 		wanted = p.earlier.Containers
 	}
 	var chosen []container

@@ -94,18 +94,22 @@ func (p *plan) unknownContainers() field.ErrorList {
 	return faults
 }
 
+// strippedHint is for the rare case in which a pod comes back from another
+// webhook with all that we have added but the annotation that says so.
+const strippedHint = " (if it is the injection's own, something has removed the annotation " + StatusAnnotation + ")"
+
 // nameClashes are with the volume and the container of the injection.
 func (p *plan) nameClashes() field.ErrorList {
 	var faults field.ErrorList
 	spec := p.Object.path().Child("spec")
 	if i := slices.Index(p.pod.volumes.items, VolumeName); i >= 0 {
 		faults = append(faults, field.Invalid(spec.Child("volumes").Index(i).Child("name"), VolumeName,
-			"the injection adds a volume of this name, for the client configuration; remove yours, or rename it").WithOrigin(NameClash))
+			"the injection adds a volume of this name, for the client configuration; remove yours, or rename it"+strippedHint).WithOrigin(NameClash))
 	}
 	for _, c := range p.all() {
 		if c.name == ContainerName {
 			faults = append(faults, field.Invalid(spec.Child(c.list).Index(c.index).Child("name"), ContainerName,
-				"the injection adds a container of this name, the sidecar; remove yours, or rename it").WithOrigin(NameClash))
+				"the injection adds a container of this name, the sidecar; remove yours, or rename it"+strippedHint).WithOrigin(NameClash))
 		}
 	}
 	return faults

@@ -58,5 +58,5 @@ func quote(b []byte, text string) []byte {
 
 // escapePointer makes a key a part of a JSON pointer (RFC 6901, section 3).
 func escapePointer(key string) string {
-	return strings.NewReplacer("~", "~0", "/", "~1").Replace(key)
+	return strings.ReplaceAll(strings.ReplaceAll(key, "~", "~0"), "/", "~1")
 }

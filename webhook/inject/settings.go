@@ -101,8 +101,8 @@ var settingsTable = []setting{
 		return oneOf(&s.LogLevel, text, "debug", "info", "warn", "error")
 	}},
 	{name: "max-file-size", set: func(s *Settings, text string) error { return fileSize(&s.MaxFileSize, text) }},
-	{name: "memory-limit", set: func(s *Settings, text string) error { return quantity(&s.MemoryLimit, text) }},
-	{name: "memory-request", set: func(s *Settings, text string) error { return quantity(&s.MemoryRequest, text) }},
+	{name: "memory-limit", set: func(s *Settings, text string) error { return memory(&s.MemoryLimit, text) }},
+	{name: "memory-request", set: func(s *Settings, text string) error { return memory(&s.MemoryRequest, text) }},
 	{name: "mode", set: func(s *Settings, text string) error { return oneOf(&s.Mode, text, Auto, Native, Container) }},
 	{name: "ops-port", set: func(s *Settings, text string) error { return port(&s.OpsPort, text, false) }},
 	{name: "require-scanner", set: func(s *Settings, text string) error { return boolean(&s.RequireScanner, text) }},

@@ -13,8 +13,13 @@ func Uninject(o *Object) (Patch, error) {
 	if fault != nil {
 		return nil, fault
 	}
+	return uninject(o, status), nil
+}
+
+// uninject takes back what the status tells; nil is nothing.
+func uninject(o *Object, status *Status) Patch {
 	if status == nil {
-		return nil, nil
+		return nil
 	}
 	u := undoing{Object: o, status: status}
 	u.list(o.pod.volumes.length, volumesList, o.pointer("spec", volumesList), indexes(o.pod.volumes.items, func(name string) bool {
@@ -29,7 +34,7 @@ func Uninject(o *Object) (Patch, error) {
 	u.list(o.pod.containers.length, containersList, o.pointer("spec", containersList), indexes(o.pod.containers.items, isSidecar))
 	u.list(o.pod.initContainers.length, initContainersList, o.pointer("spec", initContainersList), indexes(o.pod.initContainers.items, isSidecar))
 	u.annotations()
-	return u.patch, nil
+	return u.patch
 }
 
 type undoing struct {

@@ -71,6 +71,19 @@ func quantity(target *resource.Quantity, text string) error {
 	return nil
 }
 
+// memory is a quantity of whole bytes, which 64m, for 64Mi, is not.
+func memory(target *resource.Quantity, text string) error {
+	value := *target
+	if err := quantity(&value, text); err != nil {
+		return err
+	}
+	if rounded := value.DeepCopy(); !rounded.RoundUp(0) {
+		return errors.New("want whole bytes, such as 64Mi (m is a thousandth)")
+	}
+	*target = value
+	return nil
+}
+
 // mostQuantity is so large that only a slip exceeds it, and still has a number
 // of bytes that fits in 64 bits. maxQuantityLength is in bytes.
 const (

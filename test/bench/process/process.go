@@ -1,4 +1,5 @@
-package main
+// Package process reads what a process uses from Linux's /proc.
+package process
 
 import (
 	"bytes"
@@ -6,14 +7,16 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
 // tick is the unit of the times in /proc/PID/stat on Linux (USER_HZ, proc(5)).
 const tick = 10 * time.Millisecond
 
-// cpuTime is the processor time, user and system, that a process has used.
-func cpuTime(pid int) time.Duration {
+// CPU is the processor time, user and system, that a process has used; 0 if it
+// cannot be read.
+func CPU(pid int) time.Duration {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0
@@ -31,9 +34,19 @@ func cpuTime(pid int) time.Duration {
 	return time.Duration(ticks) * tick
 }
 
-// memory is a line of /proc/PID/status, such as VmRSS or VmHWM (the peak), in
-// bytes.
-func memory(pid int, name string) int64 {
+// OwnCPU is the processor time that this process has used, more exactly than
+// [CPU] tells.
+func OwnCPU() (time.Duration, error) {
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		return 0, fmt.Errorf("failed to ask for the processor time: %w", err)
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano()), nil
+}
+
+// Memory is a line of /proc/PID/status, such as VmRSS or VmHWM (the peak), in
+// bytes; 0 if it cannot be read.
+func Memory(pid int, name string) int64 {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0
@@ -47,7 +60,7 @@ func memory(pid int, name string) int64 {
 	return 0
 }
 
-// resetPeak makes VmHWM begin anew (proc(5), clear_refs).
-func resetPeak(pid int) error {
+// ResetPeak makes VmHWM begin anew (proc(5), clear_refs).
+func ResetPeak(pid int) error {
 	return os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0)
 }
