@@ -2,7 +2,6 @@ package admission
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"time"
 
@@ -54,10 +53,6 @@ func Handlers(c Config) map[string]http.Handler {
 	}
 }
 
-// errNoRequest is for a review without a request, or with one that has no UID,
-// neither of which an API server sends.
-var errNoRequest = errors.New("the review has no request with a UID")
-
 // decider answers a request, for the counters too.
 type decider interface {
 	decide(context.Context, admission.Request) decision
@@ -73,23 +68,13 @@ type decision struct {
 
 // webhook wraps a handler with what all have in common.
 func (c Config) webhook(name string, d decider) http.Handler {
-	handler := admission.HandlerFunc(func(ctx context.Context, request admission.Request) admission.Response {
+	return &reviews{memory: c.bodies, answer: func(ctx context.Context, request admission.Request) admission.Response {
 		began := time.Now()
-		// A webhook that shuts down answers what it has begun to.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), decideTimeout)
-		defer cancel()
-		decided := unreadable(request, errNoRequest)
-		if request.UID != "" {
-			decided = d.decide(ctx, request)
-		}
+		decided := d.decide(ctx, request)
 		c.Metrics.observe(name, decided, time.Since(began))
 		c.log(name, request, decided)
 		return decided.response
-	})
-	return bounded(&admission.Webhook{
-		Handler:        handler,
-		LogConstructor: func(logr.Logger, *admission.Request) logr.Logger { return c.Log },
-	}, c.bodies)
+	}}
 }
 
 // log says what was decided: refusals and skips always, the daily bread only at
