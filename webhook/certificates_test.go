@@ -2,10 +2,17 @@ package webhook_test
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -15,6 +22,7 @@ import (
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -252,4 +260,54 @@ func TestNoAdmissionFailsWhileCertificatesRotate(t *testing.T) {
 	if admissions < 200 {
 		t.Errorf("only %d admissions were tried: that is no load", admissions)
 	}
+}
+
+func TestCertificatesOfSomebodyElseAreServedFromTheirDirectory(t *testing.T) {
+	directory := t.TempDir()
+	bundle := issueInto(t, directory)
+	in := prepare(t)
+	for _, name := range webhook.Default().Configurations { // as cert-manager's cainjector does
+		configuration := get[admissionregistrationv1.MutatingWebhookConfiguration](in, "mutatingwebhookconfiguration", name)
+		for i := range configuration.Webhooks {
+			configuration.Webhooks[i].ClientConfig.CABundle = bundle
+		}
+		if _, err := in.admin.AdmissionregistrationV1().MutatingWebhookConfigurations().Update(t.Context(), configuration, metav1.UpdateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	in.start(func(c *webhook.Config) { c.CertDir = directory })
+	in.waitReady()
+	in.waitInForce()
+	if _, err := in.admin.CoreV1().Secrets(home).Get(t.Context(), webhook.Default().CertSecret, metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+		t.Errorf("there is a Secret (%v), though the certificates are somebody else's", err)
+	}
+}
+
+// issueInto writes a tls.crt and tls.key for 127.0.0.1 and gives the CA.
+func issueInto(t *testing.T, directory string) []byte {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert})
+	for name, content := range map[string][]byte{"tls.crt": text, "tls.key": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})} {
+		if err := os.WriteFile(filepath.Join(directory, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return text
 }
