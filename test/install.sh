@@ -2,8 +2,8 @@
 # Installs what is missing on this machine, and does nothing if all is there.
 #
 #   test/install.sh run    ClamAV's programs, its test files, curl
-#   test/install.sh test   that, the clients of others that the tests drive, and
-#                          the C compiler that Go's race detector needs
+#   test/install.sh test   that, the clients of others that the tests drive, the C
+#                          compiler that Go's race detector needs, pgrep
 #   test/install.sh npm    that, node and npm, for the clients that npm has
 #
 # Debian and Ubuntu: apt-get, with sudo if need be. macOS: Homebrew. Elsewhere it
@@ -31,6 +31,7 @@ missing() {
   [ -n "${CLAMAV_TESTFILES:-}" ] || [ -d /usr/share/clamav-testfiles ] || echo clamav-testfiles
   if [ "$what" != run ]; then
     command -v gcc >/dev/null || echo gcc libc6-dev
+    command -v pgrep >/dev/null || echo procps
     /usr/bin/python3 -c 'import pyclamd' 2>/dev/null || echo python3-pyclamd
     perl -MClamAV::Client -e 1 2>/dev/null || echo libclamav-client-perl
   fi

@@ -169,6 +169,26 @@ func TestAWebhookThatIsAskedToEndDrainsFirst(t *testing.T) {
 	}
 }
 
+func TestAnAPIServerThatHangsForAWhileEndsNoReplica(t *testing.T) {
+	in := install(t, 2)
+	resume, err := cluster.Pause()
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(15 * time.Second) // client-go's default for renewing a lease is 10
+	if err := resume(); err != nil {
+		t.Fatal(err)
+	}
+	in.eventually("pods are injected again", func() error { return in.admit(t.Context(), in.client(t)) })
+	for i, r := range in.replicas {
+		select {
+		case <-r.ended:
+			t.Errorf("replica %d has ended: %v", i, r.err)
+		default:
+		}
+	}
+}
+
 func TestNoAdmissionFailsWhileReplicasAreReplaced(t *testing.T) {
 	withDrain := func(c *webhook.Config) { c.Drain = 500 * time.Millisecond }
 	in := install(t, 2, withDrain)

@@ -13,7 +13,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"k8s.io/client-go/rest"
@@ -77,6 +79,22 @@ func (c *Cluster) Stop() error {
 		return fmt.Errorf("failed to stop the API server: %w", err)
 	}
 	return nil
+}
+
+// Pause has the API server's process hang until resume is called.
+func (c *Cluster) Pause() (resume func() error, err error) {
+	found, err := exec.Command("pgrep", "-P", strconv.Itoa(os.Getpid()), "kube-apiserver").Output()
+	if err != nil {
+		return nil, fmt.Errorf("failed to find the API server's process: %w", err)
+	}
+	id, err := strconv.Atoi(strings.TrimSpace(string(found)))
+	if err != nil {
+		return nil, fmt.Errorf("failed to find the one API server of this process: %w", err)
+	}
+	if err := syscall.Kill(id, syscall.SIGSTOP); err != nil {
+		return nil, fmt.Errorf("failed to pause the API server: %w", err)
+	}
+	return func() error { return syscall.Kill(id, syscall.SIGCONT) }, nil
 }
 
 // Kubectl runs kubectl as the administrator, with the text on its standard
