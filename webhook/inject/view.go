@@ -22,6 +22,7 @@ type podView struct {
 	hostNetwork    bool
 	os             string // spec.os.name, or the node selector for it
 	restartPolicy  string
+	resources      bool         // has requests or limits of the pod as a whole
 	volumes        list[string] // names
 	containers     list[containerView]
 	initContainers list[containerView]
@@ -223,6 +224,8 @@ func (p *podView) readSpec(r reader, key []byte) (known bool, err error) {
 		return true, r.boolean(&p.hostNetwork)
 	case "restartPolicy":
 		return true, r.text(&p.restartPolicy)
+	case "resources":
+		p.resources = r.PeekKind() == '{'
 	case "os":
 		return true, r.object(func(r reader, key []byte) (bool, error) {
 			return string(key) == "name", r.textIf(string(key) == "name", &p.os)

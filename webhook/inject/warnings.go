@@ -60,6 +60,11 @@ func (p *plan) warnOfSurprises() {
 		p.warn("the pod's quality of service changes from Guaranteed to Burstable: to keep it set %[1]scpu-request and %[1]smemory-request "+
 			"to the sidecar's limits, %[2]s and %[3]s", Prefix, &p.settings.CPULimit, &p.settings.MemoryLimit)
 	}
+	if p.pod.resources {
+		// https://kubernetes.io/docs/tasks/configure-pod-container/assign-pod-level-resources/
+		p.warn("%s: pods are refused unless this leaves room for the sidecar's requests, %s of cpu and %s of memory",
+			p.Object.path().Child("spec", "resources"), &p.settings.CPURequest, &p.settings.MemoryRequest)
+	}
 	for _, c := range p.chosen() {
 		if p.mode() == Container && c.list == initContainersList && !c.sidecar {
 			p.warn("%s: ends before the sidecar starts, which is not native here: only clamdscan with the clamav service itself works in it",

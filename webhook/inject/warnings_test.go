@@ -92,3 +92,10 @@ func TestVariablesOfAPodWithACopiedStatusAreKept(t *testing.T) {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }
+
+func TestResourcesOfThePodAsAWholeAreWarnedAbout(t *testing.T) {
+	document := []byte(`{"metadata":{"annotations":{"clamav-sidecar/inject":"true"}},
+		"spec":{"resources":{"requests":{"cpu":"1"}},"containers":[{"name":"app"}]}}`)
+	sameParts(t, mustInject(t, newInjector(), document, kindOf(t, "Pod")).Warnings,
+		[]string{"spec.resources: pods are refused unless this leaves room for the sidecar's requests, 10m of cpu and 32Mi of memory"})
+}
