@@ -3,6 +3,7 @@ package webhook
 import (
 	"context"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/version"
 	"k8s.io/client-go/discovery"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -38,6 +40,8 @@ const (
 	// versionRetry is how long to wait before the API server is asked for its
 	// version again.
 	versionRetry = 2 * time.Second
+	// versionTimeout bounds the asking.
+	versionTimeout = 5 * time.Second
 	// A replica that cannot renew the lease ends: client-go wants it so. Serving
 	// must not depend on it, so the lease lasts longer than API servers are away.
 	// All that waits that long, when a replica ends without a word, is the
@@ -197,7 +201,7 @@ func (c Config) awaitVersion(ctx context.Context) (native bool, err error) {
 		return false, fmt.Errorf("failed to reach the API server: %w", err)
 	}
 	for {
-		if native, err = supportsNative(client); err == nil {
+		if native, err = supportsNative(ctx, client); err == nil {
 			return native, nil
 		}
 		c.Log.Error(err, "trying again", "in", versionRetry.String())
@@ -209,10 +213,14 @@ func (c Config) awaitVersion(ctx context.Context) (native bool, err error) {
 	}
 }
 
-func supportsNative(client *discovery.DiscoveryClient) (bool, error) {
-	version, err := client.ServerVersion()
+func supportsNative(ctx context.Context, client *discovery.DiscoveryClient) (bool, error) {
+	text, err := client.RESTClient().Get().AbsPath("/version").Timeout(versionTimeout).Do(ctx).Raw()
 	if err != nil {
 		return false, fmt.Errorf("failed to ask the API server for its version: %w", err)
+	}
+	var version version.Info
+	if err := json.Unmarshal(text, &version); err != nil {
+		return false, fmt.Errorf("failed to read the API server's version: %w", err)
 	}
 	major, errMajor := strconv.Atoi(version.Major)
 	minor, errMinor := strconv.Atoi(strings.TrimRight(version.Minor, "+"))

@@ -37,10 +37,13 @@ type Config struct {
 	bodies *semaphore.Weighted // memory for bodies
 }
 
+// maxLogged bounds a message in the log, in bytes.
+const maxLogged = 2 << 10
+
 // decideTimeout is the webhook's time in the webhook configurations.
 const decideTimeout = 5 * time.Second
 
-// Handlers gives the handler of each path.
+// Handlers gives the handler of each path, and of all others.
 func Handlers(c Config) map[string]http.Handler {
 	c.bodies = semaphore.NewWeighted(bodyMemory)
 	pods := func(namespaceAsks bool) http.Handler {
@@ -50,6 +53,7 @@ func Handlers(c Config) map[string]http.Handler {
 		PodsPath:          pods(false),
 		NamespacePodsPath: pods(true),
 		WorkloadsPath:     c.webhook("workloads", &Workloads{config: c}),
+		"/":               http.HandlerFunc(notFound),
 	}
 }
 
@@ -91,7 +95,7 @@ func (c Config) log(name string, request admission.Request, decided decision) {
 	values := []any{"handler", name, "result", decided.result, "reason", decided.reason, "object", describe(request),
 		"user", request.UserInfo.Username, "dryRun", isDryRun(request), "uid", request.UID}
 	if status := decided.response.Result; status != nil && status.Message != "" {
-		values = append(values, "message", status.Message)
+		values = append(values, "message", status.Message[:min(len(status.Message), maxLogged)])
 	}
 	log.Info("admission", values...)
 }

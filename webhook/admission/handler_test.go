@@ -64,7 +64,8 @@ func review(group, kind string, operation admissionv1.Operation, object string) 
 // answer is recorded, of a connection that is never slow.
 type answer struct{ *httptest.ResponseRecorder }
 
-func (answer) SetReadDeadline(time.Time) error { return nil }
+func (answer) SetReadDeadline(time.Time) error  { return nil }
+func (answer) SetWriteDeadline(time.Time) error { return nil }
 
 // ask posts a review and gives the answer, nil if it is an HTTP error.
 func ask(t testing.TB, handler http.Handler, body []byte) *admissionv1.AdmissionResponse {

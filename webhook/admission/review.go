@@ -25,11 +25,14 @@ const (
 	maxBody = 7 << 20
 	// bodyTimeout is how long a body may take to come.
 	bodyTimeout = 5 * time.Second
-	// bodyMemory is what is held of all bodies together, in bytes. A pod takes a
-	// few KiB; decoding takes several times the memory of the body.
+	// smallBody is the largest, in bytes, that needs no share of bodyMemory: the
+	// usual pod takes a few KiB, and must not wait behind large ones.
+	smallBody = 16 << 10
+	// bodyMemory is what is held of all other bodies together, in bytes. Decoding
+	// takes several times the memory of the body.
 	bodyMemory = 16 << 20
-	// firstRead is what is made room for before anything has come.
-	firstRead = 64 << 10
+	// answerTimeout is how long an API server may take to read its answer.
+	answerTimeout = 5 * time.Second
 )
 
 // reviews answers AdmissionReviews. It is what controller-runtime's
@@ -43,52 +46,69 @@ type reviews struct {
 }
 
 func (h *reviews) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	body := boundedBody{from: r.Body, memory: h.memory}
-	defer body.release()
-	request, status, err := body.review(w, r)
+	response, status, err := h.review(w, r)
+	deadline := time.Now().Add(answerTimeout)
+	if err := http.NewResponseController(w).SetWriteDeadline(deadline); err != nil {
+		http.Error(w, "failed to bound the time of the answer: "+err.Error(), http.StatusInternalServerError)
+		return
+	}
 	if err != nil {
 		http.Error(w, err.Error(), status)
 		return
 	}
-	// A webhook that shuts down answers what it has begun to.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), decideTimeout)
-	defer cancel()
-	response := h.answer(ctx, admission.Request{AdmissionRequest: *request})
-	if err := response.Complete(admission.Request{AdmissionRequest: *request}); err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
-	review := admissionv1.AdmissionReview{Response: &response.AdmissionResponse}
-	review.SetGroupVersionKind(admissionv1.SchemeGroupVersion.WithKind("AdmissionReview"))
 	w.Header().Set("Content-Type", "application/json")
 	// It fails only when the API server has gone, who then knows.
-	_ = stdjson.NewEncoder(w).Encode(&review)
+	_, _ = w.Write(response)
 }
 
-// boundedBody takes from the memory what it reads.
-type boundedBody struct {
-	from   io.Reader
-	ctx    context.Context
-	memory *semaphore.Weighted
-	taken  int64
-}
-
-// review reads the request of a review; the status belongs to the error.
-func (b *boundedBody) review(w http.ResponseWriter, r *http.Request) (request *admissionv1.AdmissionRequest, status int, err error) {
-	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
-		return nil, http.StatusUnsupportedMediaType, errors.New("want an AdmissionReview as application/json")
-	}
+// review reads a review and gives the answer; the status belongs to the error.
+func (h *reviews) review(w http.ResponseWriter, r *http.Request) (answer []byte, status int, err error) {
 	deadline := time.Now().Add(bodyTimeout)
 	if err := http.NewResponseController(w).SetReadDeadline(deadline); err != nil {
 		return nil, http.StatusInternalServerError, fmt.Errorf("failed to bound the time of the body: %w", err)
 	}
-	// The request's own context ends when the server begins to shut down.
-	ctx, cancel := context.WithDeadline(context.WithoutCancel(r.Context()), deadline)
+	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
+		return nil, http.StatusUnsupportedMediaType, errors.New("want an AdmissionReview as application/json")
+	}
+	size := r.ContentLength
+	if size < 0 { // chunked
+		size = maxBody
+	}
+	if size > maxBody {
+		return nil, http.StatusRequestEntityTooLarge, fmt.Errorf("the review is larger than %d bytes", maxBody)
+	}
+	// The request's own context ends when the server begins to shut down, and
+	// what has begun is answered.
+	ctx := context.WithoutCancel(r.Context())
+	if size > smallBody {
+		waiting, cancel := context.WithDeadline(ctx, deadline)
+		defer cancel()
+		if err := h.memory.Acquire(waiting, size); err != nil {
+			return nil, http.StatusServiceUnavailable, fmt.Errorf("too many large reviews at a time: %w", err)
+		}
+		defer h.memory.Release(size)
+	}
+	request, status, err := readReview(r)
+	if err != nil {
+		return nil, status, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, decideTimeout)
 	defer cancel()
-	b.ctx = ctx
+	response := h.answer(ctx, admission.Request{AdmissionRequest: *request})
+	if err := response.Complete(admission.Request{AdmissionRequest: *request}); err != nil {
+		return nil, http.StatusInternalServerError, err
+	}
+	review := admissionv1.AdmissionReview{Response: &response.AdmissionResponse}
+	review.SetGroupVersionKind(admissionv1.SchemeGroupVersion.WithKind("AdmissionReview"))
+	answer, err = stdjson.Marshal(&review)
+	return answer, http.StatusInternalServerError, err
+}
+
+// readReview reads the request of a review; the status belongs to the error.
+func readReview(r *http.Request) (request *admissionv1.AdmissionRequest, status int, err error) {
 	var text bytes.Buffer
-	text.Grow(int(min(max(r.ContentLength, 0), firstRead)) + bytes.MinRead)
-	switch n, err := text.ReadFrom(io.LimitReader(b, maxBody+1)); {
+	text.Grow(int(min(max(r.ContentLength, 0), smallBody)) + bytes.MinRead)
+	switch n, err := text.ReadFrom(io.LimitReader(r.Body, maxBody+1)); {
 	case err != nil:
 		return nil, http.StatusBadRequest, fmt.Errorf("failed to read the review: %w", err)
 	case n > maxBody:
@@ -107,19 +127,10 @@ func (b *boundedBody) review(w http.ResponseWriter, r *http.Request) (request *a
 	return review.Request, 0, nil
 }
 
-// Read waits for memory as long as the body's time lasts.
-func (b *boundedBody) Read(p []byte) (int, error) {
-	n, err := b.from.Read(p)
-	if n > 0 {
-		if err := b.memory.Acquire(b.ctx, int64(n)); err != nil {
-			return 0, fmt.Errorf("too many reviews at a time: %w", err)
-		}
-		b.taken += int64(n)
+// notFound answers what is sent elsewhere, within the same time.
+func notFound(w http.ResponseWriter, r *http.Request) {
+	if err := http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout)); err != nil {
+		w.Header().Set("Connection", "close")
 	}
-	return n, err
-}
-
-func (b *boundedBody) release() {
-	b.memory.Release(b.taken)
-	b.taken = 0
+	http.NotFound(w, r)
 }

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"golang.org/x/sync/semaphore"
 	admissionv1 "k8s.io/api/admission/v1"
@@ -42,7 +41,7 @@ func TestABodyThatStallsIsGivenUpAndItsMemoryIsFreeAgain(t *testing.T) {
 		t.Run(protocol, func(t *testing.T) {
 			t.Parallel()
 			const size = 1 << 20
-			handler := &reviews{memory: semaphore.NewWeighted(size), answer: func(context.Context, admission.Request) admission.Response {
+			handler := &reviews{memory: semaphore.NewWeighted(maxBody), answer: func(context.Context, admission.Request) admission.Response {
 				return admission.Allowed("")
 			}}
 			server := httptest.NewUnstartedServer(handler)
@@ -81,29 +80,33 @@ func TestABodyThatStallsIsGivenUpAndItsMemoryIsFreeAgain(t *testing.T) {
 			if err != nil || status != http.StatusOK {
 				t.Errorf("the next body: %d %q %v, want %d", status, text, err, http.StatusOK)
 			}
-			if !handler.memory.TryAcquire(size) {
+			if !handler.memory.TryAcquire(maxBody) {
 				t.Error("not all memory is free after both")
 			}
 		})
 	}
 }
 
-func TestBodiesTogetherTakeNoMoreMemoryThanThereIs(t *testing.T) {
-	memory := semaphore.NewWeighted(10)
-	first := &boundedBody{from: strings.NewReader("12345678"), ctx: t.Context(), memory: memory}
-	if _, err := io.ReadAll(first); err != nil {
-		t.Fatal(err)
+func TestSmallReviewsDoNotWaitForTheMemoryOfLargeOnes(t *testing.T) {
+	all, _ := handlers()
+	if !all[PodsPath].(*reviews).memory.TryAcquire(bodyMemory) {
+		t.Fatal("the memory is taken before any review")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	second := &boundedBody{from: strings.NewReader("12345678"), ctx: ctx, memory: memory}
-	if _, err := io.ReadAll(second); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("the second body: %v, want it to wait until its deadline", err)
+	post := func(body []byte) int {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		request := httptest.NewRequestWithContext(ctx, http.MethodPost, "/", bytes.NewReader(body))
+		request.Header.Set("Content-Type", "application/json")
+		got := answer{httptest.NewRecorder()}
+		all[PodsPath].ServeHTTP(got, request)
+		return got.Code
 	}
-	second.release()
-	first.release()
-	if !memory.TryAcquire(10) {
-		t.Error("not all memory is free after both")
+	small := review("", "Pod", admissionv1.Create, plainPod)
+	if got := post(small); got != http.StatusOK {
+		t.Errorf("a small review: %d, want %d", got, http.StatusOK)
+	}
+	if got := post(append(bytes.Repeat([]byte(" "), smallBody), small...)); got != http.StatusServiceUnavailable {
+		t.Errorf("a large review: %d, want %d when its time is over", got, http.StatusServiceUnavailable)
 	}
 }
 

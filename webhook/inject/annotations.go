@@ -36,6 +36,16 @@ func (r *request) path(name string) *field.Path {
 	return r.own.Key(Prefix + name)
 }
 
+// Bounds of what is read, far above what anybody needs: objects come from
+// whoever may create pods, and a fault costs a message.
+const (
+	mostAnnotations = 100     // with our prefix, of an object
+	longestValue    = 4 << 10 // bytes of one that a team writes
+	longestCopy     = 64 << 10
+	mostFaults      = 20 // told at once, of obstacles
+	mostWarnings    = 20
+)
+
 // read takes the annotations of a pod, or of a pod template and its workload.
 // The former win. All faults are given, and the request then is as good as it
 // can be.
@@ -43,13 +53,16 @@ func (i *Injector) read(o *Object) (request, field.ErrorList) {
 	own := o.path().Child("metadata", "annotations")
 	r := request{settings: i.Defaults, source: map[string]*field.Path{}, own: own}
 	workload, faults := o.workloadAnnotations()
+	if n := len(workload) + len(o.pod.annotations); n > mostAnnotations {
+		return r, field.ErrorList{field.TooMany(own, n, mostAnnotations)}
+	}
 	for key, of := range workload {
 		if _, overridden := o.pod.annotations[key]; !overridden {
 			faults = append(faults, r.take(key, of.value, of.path)...)
 		}
 	}
 	for key, value := range o.pod.annotations {
-		faults = append(faults, r.take(key, value, own.Key(key))...)
+		faults = append(faults, r.take(key, value, own.Key(clip(key)))...)
 	}
 	faults = append(faults, r.settings.Validate(r.path)...)
 	faults = append(faults, i.validateLocal(&r)...)
@@ -82,12 +95,12 @@ func (o *Object) workloadAnnotations() (map[string]annotation, field.ErrorList) 
 	path := o.path().Child("metadata", "annotations").Key(WorkloadAnnotation)
 	var values map[string]string
 	isOther := func(key string) bool { return !strings.HasPrefix(key, Prefix) }
-	if err := json.Unmarshal([]byte(carried), &values); err != nil || slices.ContainsFunc(sortedKeys(values), isOther) {
+	if err := json.Unmarshal([]byte(carried), &values); err != nil || len(carried) > longestCopy || slices.ContainsFunc(sortedKeys(values), isOther) {
 		return nil, field.ErrorList{field.Invalid(path, clip(carried), "this annotation is the webhook's; remove it")}
 	}
 	annotations := make(map[string]annotation, len(values))
 	for key, value := range values {
-		annotations[key] = annotation{value, path.Key(key)}
+		annotations[key] = annotation{value, path.Key(clip(key))}
 	}
 	return annotations, nil
 }
@@ -110,6 +123,9 @@ func (r *request) take(key, value string, path *field.Path) field.ErrorList {
 	return nil
 }
 
+// errTooLong is for values that nobody writes.
+var errTooLong = fmt.Errorf("want at most %d bytes", longestValue)
+
 // set takes one annotation.
 func (r *request) set(name, value string) error {
 	switch Prefix + name {
@@ -121,9 +137,15 @@ func (r *request) set(name, value string) error {
 		r.inject = value
 		return nil
 	case ContainersAnnotation:
+		if len(value) > longestValue {
+			return errTooLong
+		}
 		return containerNames(&r.containers, value)
 	case StatusAnnotation, WorkloadAnnotation:
 		return nil // read where they are used
+	}
+	if len(value) > longestValue {
+		return errTooLong
 	}
 	i := slices.IndexFunc(settingsTable, func(known setting) bool { return known.name == name && !known.fileOnly })
 	if i < 0 {

@@ -128,7 +128,7 @@ func TestForgedAnnotations(t *testing.T) {
 		}
 	})
 	t.Run("garbage for the status is refused, by both ways", func(t *testing.T) {
-		for _, garbage := range []string{"", "x", "[]", `{"containers":1}`, `{"kept":[]}`} {
+		for _, garbage := range []string{"", "x", "[]", "null", "{}", `{"containers":["app"]}`, `{"containers":1}`, `{"kept":[]}`} {
 			object := read(t, podWith(map[string]string{"inject": "true", "status": garbage}), kindOf(t, "Pod"))
 			_, faults := newInjector().Inject(object, false)
 			sameParts(t, faultsOf(faults), []string{"metadata.annotations[clamav-sidecar/status]: Invalid value: "})
@@ -138,7 +138,7 @@ func TestForgedAnnotations(t *testing.T) {
 		}
 	})
 	t.Run("a status without an injection does not keep it off", func(t *testing.T) {
-		for _, status := range []string{`{}`, `null`, `{"containers":["app"]}`, `{"containers":["gone"],"empty":["/a"],"kept":{"app":["CLAMAV_SCAN_URL"]}}`} {
+		for _, status := range []string{`{"hash":"1"}`, `{"hash":"1","containers":["app"]}`, `{"hash":"1","containers":["gone"],"empty":["/a"],"kept":{"app":["CLAMAV_SCAN_URL"]}}`} {
 			document := podWith(map[string]string{"inject": "true", "status": status})
 			kind := kindOf(t, "Pod")
 			result := mustInject(t, newInjector(), document, kind)

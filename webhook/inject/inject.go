@@ -63,7 +63,9 @@ func (i *Injector) Inject(o *Object, namespaceAsks bool) (Result, field.ErrorLis
 	if r.inject == "" && len(faults) == 0 && len(obstacles) > 0 {
 		result.Skipped = obstacles
 		// What has come up since an injection a moment ago: another webhook's doing.
-		result.Patch = uninject(o, p.earlier)
+		if p.injected() {
+			result.Patch = uninject(o, p.earlier)
+		}
 		return result, nil
 	}
 	if faults = append(faults, obstacles...); len(faults) > 0 {

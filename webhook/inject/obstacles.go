@@ -32,13 +32,19 @@ func (p *plan) obstacles() field.ErrorList {
 		faults = append(faults, p.nameClashes()...)
 	}
 	for _, c := range p.all() {
-		if p.earlier != nil && c.name == ContainerName {
+		if p.earlier != nil && c.name == ContainerName || len(faults) > mostFaults {
 			continue
 		}
 		faults = append(faults, p.portClashes(c)...)
 	}
 	for _, c := range p.chosen() {
+		if len(faults) > mostFaults {
+			break
+		}
 		faults = append(faults, p.mountClashes(c)...)
+	}
+	if len(faults) > mostFaults {
+		faults = append(faults[:mostFaults], field.Forbidden(p.Object.path().Child("spec"), "there are more faults, which are not listed"))
 	}
 	return faults
 }
@@ -55,7 +61,7 @@ func (p *plan) podObstacles() field.ErrorList {
 			"the sidecar's ports, without authentication, would be the node's; "+p.optOut()).WithOrigin(HostNetwork))
 	}
 	if strings.EqualFold(p.pod.os, "windows") {
-		faults = append(faults, field.Invalid(spec.Child("os", "name"), p.pod.os, "the sidecar runs on Linux only; "+p.optOut()).WithOrigin(Windows))
+		faults = append(faults, field.Invalid(spec.Child("os", "name"), clip(p.pod.os), "the sidecar runs on Linux only; "+p.optOut()).WithOrigin(Windows))
 	}
 	if p.pod.mirror {
 		faults = append(faults, field.Invalid(p.Object.path().Child("metadata", "annotations").Key("kubernetes.io/config.mirror"), "",
@@ -83,10 +89,13 @@ func (p *plan) unknownContainers() field.ErrorList {
 		}
 	}
 	for _, name := range p.request.containers {
+		if len(faults) > mostFaults {
+			break
+		}
 		if !slices.Contains(names, name) {
 			hint := didYouMean(Nearest(name, names))
 			if hint == "" {
-				hint = "; there are " + strings.Join(names, ", ")
+				hint = "; there are " + clip(strings.Join(names, ", "))
 			}
 			faults = append(faults, field.Invalid(p.request.path("containers"), clip(name), "no container has this name"+hint).WithOrigin(UnknownContainer))
 		}
@@ -107,7 +116,7 @@ func (p *plan) nameClashes() field.ErrorList {
 			"the injection adds a volume of this name, for the client configuration; remove yours, or rename it"+strippedHint).WithOrigin(NameClash))
 	}
 	for _, c := range p.all() {
-		if c.name == ContainerName {
+		if c.name == ContainerName && len(faults) <= mostFaults {
 			faults = append(faults, field.Invalid(spec.Child(c.list).Index(c.index).Child("name"), ContainerName,
 				"the injection adds a container of this name, the sidecar; remove yours, or rename it"+strippedHint).WithOrigin(NameClash))
 		}
@@ -121,9 +130,9 @@ func (p *plan) portClashes(c container) field.ErrorList {
 	var faults field.ErrorList
 	for _, port := range c.ports {
 		for _, ours := range p.settings.ports() {
-			if port.number == int64(ours.number) {
+			if port.number == int64(ours.number) && len(faults) <= mostFaults {
 				faults = append(faults, field.Invalid(p.field(c, "ports").Index(port.index).Child("containerPort"), port.number, fmt.Sprintf(
-					"the sidecar listens on this port; choose another for container %q, or for the sidecar by %s", c.name, Prefix+ours.setting)).WithOrigin(PortClash))
+					"the sidecar listens on this port; choose another for container %q, or for the sidecar by %s", clip(c.name), Prefix+ours.setting)).WithOrigin(PortClash))
 			}
 		}
 	}
@@ -135,14 +144,14 @@ func (p *plan) portClashes(c container) field.ErrorList {
 func (p *plan) mountClashes(c container) field.ErrorList {
 	var faults field.ErrorList
 	for i, m := range c.mounts.items {
-		if p.earlier != nil && isOurMount(m) {
+		if p.earlier != nil && isOurMount(m) || len(faults) > mostFaults {
 			continue
 		}
 		// A path without the first slash means the same to Kubernetes.
 		if at := path.Clean("/" + m.path); at == MountPath || strings.HasPrefix(at, MountPath+"/") {
-			faults = append(faults, field.Invalid(p.field(c, "volumeMounts").Index(i).Child("mountPath"), m.path, fmt.Sprintf(
+			faults = append(faults, field.Invalid(p.field(c, "volumeMounts").Index(i).Child("mountPath"), clip(m.path), fmt.Sprintf(
 				"the injection mounts the client configuration at %s; mount volume %q of container %q elsewhere, or leave the container out of %s",
-				MountPath, m.volume, c.name, ContainersAnnotation)).WithOrigin(MountClash))
+				MountPath, clip(m.volume), clip(c.name), ContainersAnnotation)).WithOrigin(MountClash))
 		}
 	}
 	return faults

@@ -35,6 +35,9 @@ func (s *Status) keep(container, variable string) {
 	s.Kept[container] = append(s.Kept[container], variable)
 }
 
+// mostContainers of a status is more than any pod has.
+const mostContainers = 1000
+
 // status reads the annotation of an earlier injection; nil: there is none.
 func (o *Object) status() (*Status, *field.Error) {
 	text, found := o.pod.annotations[StatusAnnotation]
@@ -42,7 +45,8 @@ func (o *Object) status() (*Status, *field.Error) {
 		return nil, nil
 	}
 	var status Status
-	if err := json.Unmarshal([]byte(text), &status); err != nil {
+	if err := json.Unmarshal([]byte(text), &status); err != nil || status.Hash == "" ||
+		len(text) > longestCopy || len(status.Containers) > mostContainers {
 		return nil, field.Invalid(o.path().Child("metadata", "annotations").Key(StatusAnnotation), clip(text),
 			"this annotation is the webhook's; remove it")
 	}

@@ -3,6 +3,7 @@ package inject
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Uninject gives the operations that take an injection back, to the byte: with
@@ -60,11 +61,19 @@ func (u *undoing) strip(c container) {
 	u.list(c.mounts.length, c.place(mountsList), pointer(mountsList), indexes(c.mounts.items, isOurMount))
 	var remove []int
 	for _, v := range c.env.items {
-		if !slices.Contains(u.status.Kept[c.name], v.name) {
+		if v.isOurs() && !slices.Contains(u.status.Kept[c.name], v.name) {
 			remove = append(remove, v.index)
 		}
 	}
 	u.list(c.env.length, c.place(envList), pointer(envList), remove)
+}
+
+// isOurs tells whether a variable has a value that an injection gives it.
+func (v *variable) isOurs() bool {
+	if v.name == ConfVariable {
+		return v.literal && (v.value == MountPath+"/"+ServiceConf || v.value == MountPath+"/"+LocalConf)
+	}
+	return v.literal && strings.HasPrefix(v.value, "http://127.0.0.1:") && strings.HasSuffix(v.value, "/v1/scan")
 }
 
 // annotations takes off those that the injection has put on the pod (template).

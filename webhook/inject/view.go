@@ -170,7 +170,7 @@ func (o *Object) readAnnotations(r reader, key []byte, path *field.Path, wins bo
 			o.workload = map[string]annotation{}
 		}
 		if _, found := o.workload[key]; wins || !found {
-			o.workload[key] = annotation{value, path.Key(key)}
+			o.workload[key] = annotation{value, path.Key(clip(key))}
 		}
 	}
 	return true, err

@@ -84,6 +84,10 @@ func (p *plan) guaranteed() bool {
 	return true
 }
 
+// warn adds a warning, if there is room for one more.
 func (p *plan) warn(format string, values ...any) {
+	if len(p.warnings) == mostWarnings {
+		return
+	}
 	p.warnings = append(p.warnings, fmt.Sprintf(format, values...))
 }

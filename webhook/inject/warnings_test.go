@@ -84,7 +84,7 @@ func TestWhatOnlyTheWebhookWritesIsNotCarried(t *testing.T) {
 // A status can be copied from another pod, together with some of what stands in it.
 func TestVariablesOfAPodWithACopiedStatusAreKept(t *testing.T) {
 	kind := kindOf(t, "Pod")
-	document := []byte(`{"metadata":{"annotations":{"clamav-sidecar/inject":"true","clamav-sidecar/status":"{\"containers\":[\"other\"]}"}},
+	document := []byte(`{"metadata":{"annotations":{"clamav-sidecar/inject":"true","clamav-sidecar/status":"{\"hash\":\"1\",\"containers\":[\"other\"]}"}},
 		"spec":{"containers":[{"name":"app","env":[{"name":"CLAMD_CONF_FILENAME","value":"/mine"}]}]}}`)
 	result := mustInject(t, newInjector(), document, kind)
 	restored := mustUninject(t, apply(t, document, result.Patch), kind)
