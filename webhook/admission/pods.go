@@ -50,8 +50,9 @@ func (p *Pods) decide(ctx context.Context, request admission.Request) decision {
 	return decision{response: patched(result.Patch, result.Warnings), result: Injected, reason: "asked"}
 }
 
-// skip leaves a pod as it is, and says so where somebody may see it: controllers
-// do not show the warnings that they get.
+// skip leaves a pod as it is, or makes it so again where another webhook has put
+// something in the way of the injection that we made a moment ago. It says so
+// where somebody may see it: controllers do not show the warnings that they get.
 func (p *Pods) skip(request admission.Request, result inject.Result) decision {
 	why := "not injected: " + describeFaults(result.Skipped)
 	if !isDryRun(request) {
