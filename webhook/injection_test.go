@@ -68,6 +68,9 @@ func checkInjected(t *testing.T, p *corev1.Pod) {
 		p.Spec.InitContainers[0].RestartPolicy == nil || *p.Spec.InitContainers[0].RestartPolicy != corev1.ContainerRestartPolicyAlways {
 		t.Errorf("%s: the init containers are %v, want the native sidecar first", p.Name, p.Spec.InitContainers)
 	}
+	if got := p.Labels[inject.InjectedLabel]; got != inject.Injected {
+		t.Errorf("%s: the labels are %v, want %s: %q in them", p.Name, p.Labels, inject.InjectedLabel, inject.Injected)
+	}
 	var status inject.Status
 	if err := json.Unmarshal([]byte(p.Annotations[inject.StatusAnnotation]), &status); err != nil || status.Version != "test" ||
 		status.Mode != inject.Native || !slices.Equal(status.Containers, []string{"app"}) {
@@ -87,6 +90,13 @@ func TestWhatIsAnnotatedIsInjected(t *testing.T) {
 		if in.count("already-injected") == before || len(p.Spec.InitContainers) != 1 {
 			t.Errorf("%d init containers, %d requests for an injected pod, want one, and at least one: the API server asks again",
 				len(p.Spec.InitContainers), in.count("already-injected")-before)
+		}
+	})
+	t.Run("and found by its label, which a pod that did not ask has not", func(t *testing.T) {
+		in.apply(pod("plain", "", ""), "-n", namespace)
+		got, _ := in.kubectl("", "get", "pods", "-n", namespace, "-l", "clamav-sidecar/injected=true", "-o", "name")
+		if want := "pod/bare\n"; got != want {
+			t.Errorf("kubectl gets %q, want %q", got, want)
 		}
 	})
 	for _, kind := range []string{"Deployment", "StatefulSet", "DaemonSet", "Job", "CronJob"} {

@@ -131,7 +131,7 @@ func leaves(t testing.TB, document []byte) []leaf {
 }
 
 // filled are the lists and objects that the injection adds to.
-var filled = []string{"metadata", "annotations", "volumes", "containers", "initContainers", "volumeMounts", "env"}
+var filled = []string{"metadata", "annotations", "labels", "volumes", "containers", "initContainers", "volumeMounts", "env"}
 
 // withoutNulls leaves out those of them that are null, which is the same to
 // Kubernetes as absent.

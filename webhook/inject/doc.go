@@ -1,7 +1,7 @@
 // Package inject makes pods scan: from the JSON of a pod, or of a workload with
 // a pod template, and the settings, it makes the operations (RFC 6902) that add
 // a volume with the client configuration, mounts and variables for the app's
-// containers, and the scanning sidecar.
+// containers, the scanning sidecar, and a label by which to select the pods.
 //
 //	object, err := inject.Read(document, kind)
 //	result, faults := injector.Inject(object, false)

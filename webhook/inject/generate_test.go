@@ -123,8 +123,9 @@ func (g generator) podMembers(annotations map[string]string, named bool) []strin
 	} else {
 		keys = pick(g, "", member("annotations", "null"), member("annotations", "{}"), member("annotations", `{"a/b":"c"}`))
 	}
-	metadata := member("metadata", g.members(name, keys, pick(g, "", member("labels", `{"app":"web"}`), member("creationTimestamp", "null"))))
-	if keys == "" && name == "" && g.often(5) {
+	labels := g.labels()
+	metadata := member("metadata", g.members(name, keys, labels, pick(g, "", member("creationTimestamp", "null"))))
+	if keys == "" && name == "" && labels == "" && g.often(5) {
 		metadata = pick(g, "", member("metadata", "null"), member("metadata", "{}"))
 	}
 	spec := g.members(
@@ -137,6 +138,14 @@ func (g generator) podMembers(annotations map[string]string, named bool) []strin
 		pick(g, "", member("os", `{"name":"linux"}`), member("nodeSelector", `{"kubernetes.io/os":"linux","a":"b"}`)),
 		pick(g, "", member("tolerations", `[{"operator":"Exists"}]`)))
 	return []string{metadata, member("spec", spec)}
+}
+
+// labels are absent, null or empty, somebody's own, or have the injection's with
+// any value.
+func (g generator) labels() string {
+	return pick(g, "", member("labels", "null"), member("labels", "{}"), member("labels", `{"app":"web","version":null}`),
+		member("labels", fmt.Sprintf("{%s}", text(inject.InjectedLabel, pick(g, "true", "false", "")))),
+		member("labels", fmt.Sprintf(`{%s,"app":"web"}`, pick(g, text(inject.InjectedLabel, "true"), member(inject.InjectedLabel, "null")))))
 }
 
 // annotations ask for the injection.

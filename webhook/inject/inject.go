@@ -89,13 +89,13 @@ type plan struct {
 	done     Status          // what there is after this one
 	patch    Patch
 	warnings []string
-	// metadata and annotations are those of the pod (template) as the patch so far
-	// has made them.
-	metadata, annotations extent
+	// metadata, annotations and labels are those of the pod (template) as the patch
+	// so far has made them.
+	metadata, annotations, labels extent
 }
 
 func newPlan(o *Object) *plan {
-	return &plan{Object: o, metadata: o.pod.metadata, annotations: o.pod.allAnnotations}
+	return &plan{Object: o, metadata: o.pod.metadata, annotations: o.pod.allAnnotations, labels: o.pod.allLabels}
 }
 
 // follow makes this the plan of an injection after an earlier one, if there was
@@ -145,6 +145,7 @@ type container struct {
 const (
 	metadataObject     = "metadata"
 	annotationsObject  = "annotations"
+	labelsObject       = "labels"
 	volumesList        = "volumes"
 	containersList     = "containers"
 	initContainersList = "initContainers"
@@ -208,6 +209,7 @@ func (p *plan) inject() {
 		p.equip(c)
 	}
 	p.addSidecar()
+	p.label()
 	p.annotate(StatusAnnotation, func() string { return string(marshal(p.done)) })
 }
 
@@ -278,20 +280,43 @@ func (p *plan) addSidecar() {
 	p.patch.add(pointer+"/0", p.sidecar)
 }
 
+// label gives the pod (template) the label by which others select it.
+func (p *plan) label() {
+	present := p.pod.label
+	if present == nil {
+		p.done.HadLabel = false // or it has been taken off since
+		p.extendMetadata(&p.labels, labelsObject, InjectedLabel, func() string { return Injected })
+		return
+	}
+	if p.earlier == nil { // whose status would tell
+		p.done.HadLabel = true
+	}
+	if *present != Injected {
+		p.warn("%s: %q is set already and kept; the chart's NetworkPolicy and monitoring go by %q and leave the pods out unless you remove it",
+			p.Object.path().Child(metadataObject, labelsObject).Key(InjectedLabel), clip(*present), Injected)
+	}
+}
+
 // annotate sets an annotation of the pod (template). The value is asked for when
 // all else is known.
 func (p *plan) annotate(key string, value func() string) {
-	metadata, annotations := p.pointer("metadata"), p.pointer("metadata", "annotations")
+	p.extendMetadata(&p.annotations, annotationsObject, key, value)
+}
+
+// extendMetadata sets a member of the annotations or the labels, which are made
+// if they are absent.
+func (p *plan) extendMetadata(present *extent, place, key string, value func() string) {
+	metadata, pointer := p.pointer(metadataObject), p.pointer(metadataObject, place)
 	switch {
-	case p.annotations.present:
-		p.note(p.annotations, annotationsObject)
-		p.patch.add(annotations+"/"+escapePointer(key), quote(nil, value()))
+	case present.present:
+		p.note(*present, place)
+		p.patch.add(pointer+"/"+escapePointer(key), quote(nil, value()))
 	case p.metadata.present:
 		p.note(p.metadata, metadataObject)
-		p.patch.add(annotations, object(member{key, quote(nil, value())}))
+		p.patch.add(pointer, object(member{key, quote(nil, value())}))
 	default:
-		p.patch.add(metadata, object(member{"annotations", object(member{key, quote(nil, value())})}))
+		p.patch.add(metadata, object(member{place, object(member{key, quote(nil, value())})}))
 	}
 	p.metadata = extent{present: true, length: p.metadata.length + 1}
-	p.annotations = extent{present: true, length: p.annotations.length + 1}
+	*present = extent{present: true, length: present.length + 1}
 }

@@ -27,6 +27,15 @@ const (
 	NamespaceEnabled = "enabled"
 )
 
+// InjectedLabel with the value Injected is on each injected pod, since some can
+// select pods by their labels alone, and not by annotations: the peers of a
+// NetworkPolicy, a PodMonitor, kubectl get --selector. A pod or a template that
+// has this label already, with any value, keeps it as it is.
+const (
+	InjectedLabel = Prefix + "injected"
+	Injected      = "true"
+)
+
 // What an injected pod has.
 const (
 	// ContainerName is the sidecar's.

@@ -78,6 +78,7 @@ const others = `[
 	{"op":"add","path":"/spec/containers/1/env/0","value":{"name":"MESH","value":"1"}},
 	{"op":"add","path":"/spec/containers/1/volumeMounts/0","value":{"name":"mesh","mountPath":"/mesh"}},
 	{"op":"add","path":"/metadata/annotations/mesh~1status","value":"{}"},
+	{"op":"add","path":"/metadata/labels/mesh~1revision","value":"stable"},
 	{"op":"add","path":"/metadata/name","value":"web-x7k2p"}
 ]`
 
@@ -88,7 +89,7 @@ func TestOtherWebhooksMayComeBetween(t *testing.T) {
 			return g.members(text("name", name), member("env", "["+g.env(0)+","+g.env(1)+"]"), member("volumeMounts", "["+g.mount(0)+"]"))
 		}
 		annotations := fmt.Sprintf(`{"clamav-sidecar/inject":"true","clamav-sidecar/containers":"app,setup","clamav-sidecar/mode":%q}`, mode)
-		return []byte(g.members(member("metadata", g.members(text("generateName", "web-"), member("annotations", annotations))),
+		return []byte(g.members(member("metadata", g.members(text("generateName", "web-"), member("annotations", annotations), member("labels", "{}"))),
 			member("spec", g.members(member("containers", "["+container("app")+"]"),
 				member("initContainers", "["+container("setup")+",{\"name\":\"third\",\"env\":[]}]"),
 				member("volumes", `[{"name":"volume-0"}]`)))))
@@ -108,6 +109,7 @@ func TestOtherWebhooksMayComeBetween(t *testing.T) {
 
 // ours matches what the injection may add, below the pod (template).
 var ours = regexp.MustCompile(`^/(metadata/annotations/clamav-sidecar~1(status|workload-annotations)` +
+	`|metadata/labels/clamav-sidecar~1injected` +
 	`|spec/(volumes/\d+/|(containers|initContainers)/\d+/).*)$`)
 
 func TestOnlyOursIsAdded(t *testing.T) {
@@ -226,14 +228,16 @@ func TestPodsOfACheckedWorkloadAreInjectedAsTheWorkloadAsks(t *testing.T) {
 		pod := kindOf(t, "Pod")
 		got := apply(t, template, mustInject(t, i, template, pod).Patch)
 		want := apply(t, document, mustInject(t, i, document, kind).Patch)
-		var gotSpec, wantSpec bytes.Buffer
-		for to, from := range map[*bytes.Buffer]json.RawMessage{&gotSpec: at(t, got, "/spec"), &wantSpec: at(t, want, kind.Pointer()+"/spec")} {
-			if err := json.Compact(to, from); err != nil {
-				t.Fatal(err)
+		for _, part := range []string{"/spec", "/metadata/labels"} {
+			var gotPart, wantPart bytes.Buffer
+			for to, from := range map[*bytes.Buffer]json.RawMessage{&gotPart: at(t, got, part), &wantPart: at(t, want, kind.Pointer()+part)} {
+				if err := json.Compact(to, from); err != nil {
+					t.Fatal(err)
+				}
 			}
-		}
-		if gotSpec.String() != wantSpec.String() {
-			t.Errorf("got %s\nwant %s", gotSpec.String(), wantSpec.String())
+			if gotPart.String() != wantPart.String() {
+				t.Errorf("%s: got %s\nwant %s", part, gotPart.String(), wantPart.String())
+			}
 		}
 	})
 }

@@ -26,6 +26,8 @@ type Status struct {
 	// HadCopy tells that the template had a copy of the workload's annotations
 	// already.
 	HadCopy bool `json:"hadCopy,omitempty"`
+	// HadLabel tells that [InjectedLabel] was there already.
+	HadLabel bool `json:"hadLabel,omitempty"`
 }
 
 func (s *Status) keep(container, variable string) {

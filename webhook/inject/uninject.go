@@ -34,7 +34,7 @@ func uninject(o *Object, status *Status) Patch {
 	isSidecar := func(c containerView) bool { return c.name == ContainerName }
 	u.list(o.pod.containers.length, containersList, o.pointer("spec", containersList), indexes(o.pod.containers.items, isSidecar))
 	u.list(o.pod.initContainers.length, initContainersList, o.pointer("spec", initContainersList), indexes(o.pod.initContainers.items, isSidecar))
-	u.annotations()
+	u.metadata()
 	return u.patch
 }
 
@@ -76,23 +76,42 @@ func (v *variable) isOurs() bool {
 	return v.literal && strings.HasPrefix(v.value, "http://127.0.0.1:") && strings.HasSuffix(v.value, "/v1/scan")
 }
 
-// annotations takes off those that the injection has put on the pod (template).
-func (u *undoing) annotations() {
-	ours := []string{StatusAnnotation}
+// metadata takes off the annotations and the label that the injection has put on
+// the pod (template), and what it has made for them.
+func (u *undoing) metadata() {
+	annotations := []string{StatusAnnotation}
 	if _, found := u.pod.annotations[WorkloadAnnotation]; found && !u.kind.IsPod() && !u.status.HadCopy {
-		ours = append(ours, WorkloadAnnotation)
+		annotations = append(annotations, WorkloadAnnotation)
 	}
-	metadata, annotations := u.pointer("metadata"), u.pointer("metadata", "annotations")
-	switch {
-	case len(ours) < u.pod.allAnnotations.length || slices.Contains(u.status.Empty, annotationsObject):
-		for _, key := range ours {
-			u.patch.remove(annotations + "/" + escapePointer(key))
+	var labels []string
+	if label := u.pod.label; label != nil && *label == Injected && !u.status.HadLabel {
+		labels = append(labels, InjectedLabel)
+	}
+	var patch Patch
+	made := 0 // members of the metadata that the injection has made
+	for _, part := range []struct {
+		place  string
+		length int
+		ours   []string
+	}{
+		{annotationsObject, u.pod.allAnnotations.length, annotations},
+		{labelsObject, u.pod.allLabels.length, labels},
+	} {
+		pointer := u.pointer(metadataObject, part.place)
+		if len(part.ours) > 0 && len(part.ours) == part.length && !slices.Contains(u.status.Empty, part.place) {
+			patch.remove(pointer)
+			made++
+			continue
 		}
-	case u.pod.metadata.length > 1 || slices.Contains(u.status.Empty, metadataObject):
-		u.patch.remove(annotations)
-	default:
-		u.patch.remove(metadata)
+		for _, key := range part.ours {
+			patch.remove(pointer + "/" + escapePointer(key))
+		}
 	}
+	if made == u.pod.metadata.length && !slices.Contains(u.status.Empty, metadataObject) {
+		patch = nil
+		patch.remove(u.pointer(metadataObject))
+	}
+	u.patch = append(u.patch, patch...)
 }
 
 // indexes gives those of the items that match, in ascending order.

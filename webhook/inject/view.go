@@ -18,6 +18,8 @@ type podView struct {
 	metadata       extent            // all of its members
 	annotations    map[string]string // those with our prefix
 	allAnnotations extent
+	label          *string // the value of InjectedLabel; nil: it is absent
+	allLabels      extent
 	mirror         bool // made by a kubelet of a static pod
 	hostNetwork    bool
 	os             string // spec.os.name, or the node selector for it
@@ -189,17 +191,32 @@ func (p *podView) member(r reader, key []byte) (known bool, err error) {
 
 func (p *podView) readMetadata(r reader, key []byte) (known bool, err error) {
 	p.metadata.length++
-	if string(key) != "annotations" {
+	switch string(key) {
+	case "annotations":
+		p.allAnnotations.present = r.PeekKind() == '{'
+		return true, r.object(p.readAnnotation)
+	case "labels":
+		p.allLabels.present = r.PeekKind() == '{'
+		return true, r.object(p.readLabel)
+	}
+	return false, nil
+}
+
+func (p *podView) readAnnotation(r reader, key []byte) (known bool, err error) {
+	p.allAnnotations.length++
+	if string(key) == "kubernetes.io/config.mirror" {
+		p.mirror = true
+	}
+	return readOurs(&p.annotations, r, key)
+}
+
+func (p *podView) readLabel(r reader, key []byte) (known bool, err error) {
+	p.allLabels.length++
+	if string(key) != InjectedLabel {
 		return false, nil
 	}
-	p.allAnnotations.present = r.PeekKind() == '{'
-	return true, r.object(func(r reader, key []byte) (bool, error) {
-		p.allAnnotations.length++
-		if string(key) == "kubernetes.io/config.mirror" {
-			p.mirror = true
-		}
-		return readOurs(&p.annotations, r, key)
-	})
+	p.label = new(string)
+	return true, r.text(p.label)
 }
 
 // readOurs reads an annotation with our prefix.

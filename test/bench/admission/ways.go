@@ -128,4 +128,5 @@ func (a *additions) to(pod *corev1.Pod) {
 	}
 	spec.InitContainers = append(spec.InitContainers, a.sidecar)
 	pod.Annotations[inject.StatusAnnotation] = a.status
+	pod.Labels[inject.InjectedLabel] = inject.Injected
 }
