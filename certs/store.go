@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"reflect"
 
 	corev1 "k8s.io/api/core/v1"
@@ -22,18 +21,19 @@ type stored struct {
 }
 
 var (
-	errNoSecret = errors.New("it does not exist")
+	errNoSecret    = errors.New("it does not exist")
+	errEmptySecret = errors.New("it is empty")
 	// errOvertaken says that a write was refused because somebody else made,
 	// changed or deleted the object after it was read.
 	errOvertaken = errors.New("somebody else was faster")
 )
 
-// labels are put on the Secret whenever it is written.
+// labels are put on a Secret that is made here. Those of one that was there
+// belong to whoever made it, such as Helm.
 func labels() map[string]string {
 	return map[string]string{
-		"app.kubernetes.io/name":       "clamav-sidecar",
-		"app.kubernetes.io/component":  "webhook",
-		"app.kubernetes.io/managed-by": "clamav-sidecar-webhook",
+		"app.kubernetes.io/name":      "clamav-sidecar",
+		"app.kubernetes.io/component": "webhook",
 	}
 }
 
@@ -48,6 +48,9 @@ func (a *Authority) read(ctx context.Context) (stored, error) {
 		return stored{}, fmt.Errorf("failed to read secret %s/%s: %w", a.config.Namespace, a.config.Secret, err)
 	}
 	s, fault := decode(object.Data)
+	if len(object.Data) == 0 {
+		fault = errEmptySecret
+	}
 	return stored{state: s, fault: fault, object: object}, nil
 }
 
@@ -55,7 +58,7 @@ func (a *Authority) read(ctx context.Context) (stored, error) {
 // hold it already; if it was changed, the error is errOvertaken. Steps say how
 // next came about.
 func (a *Authority) store(ctx context.Context, secret stored, next state, steps []string) error {
-	object := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: a.config.Secret}, Type: corev1.SecretTypeOpaque}
+	object := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: a.config.Secret, Labels: labels()}, Type: corev1.SecretTypeOpaque}
 	if secret.object != nil {
 		object = secret.object.DeepCopy()
 	}
@@ -67,10 +70,6 @@ func (a *Authority) store(ctx context.Context, secret stored, next state, steps 
 		return nil
 	}
 	object.Data = written
-	if object.Labels == nil {
-		object.Labels = map[string]string{}
-	}
-	maps.Copy(object.Labels, labels())
 	overtaken := false
 	if secret.object == nil {
 		_, err = a.secrets.Create(ctx, object, metav1.CreateOptions{})

@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,6 +32,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"clamav-sidecar/test/kube"
+	"clamav-sidecar/test/rendered"
 	"clamav-sidecar/webhook"
 	"clamav-sidecar/webhook/inject"
 )
@@ -40,7 +40,7 @@ import (
 const (
 	// patience bounds every wait.
 	patience = 30 * time.Second
-	// home is the webhook's own namespace, as in manifests/webhook.
+	// home is the webhook's own namespace, as in manifests/install.yaml.
 	home = "clamav-system"
 )
 
@@ -133,8 +133,8 @@ func prepare(t *testing.T) *installation {
 	in := &installation{t: t, admin: admin, balancer: newBalancer(t), file: filepath.Join(t.TempDir(), "config.yaml")}
 	in.configure(configuration)
 	in.apply(`{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"` + home + `"}}`)
-	in.apply(read(t, "../manifests/webhook/rbac.yaml"))
-	in.apply(in.reachable(read(t, "../manifests/webhook/webhooks.yaml")))
+	in.apply(in.rendered(rendered.Rights()...))
+	in.apply(rendered.Reachable(in.rendered(rendered.Configurations), "https://"+in.balancer.address()))
 	in.scratch = in.namespace()
 	t.Cleanup(func() {
 		for _, r := range in.replicas {
@@ -147,14 +147,14 @@ func prepare(t *testing.T) *installation {
 	return in
 }
 
-// reachable has the webhook configurations name the balancer: this API server
-// has no network in which a Service would work.
-func (in *installation) reachable(manifest string) string {
-	services := regexp.MustCompile(`service: \{name: clamav-sidecar-webhook, namespace: clamav-system, port: 443, path: (\S+)\}`)
-	if got, want := len(services.FindAllString(manifest, -1)), 4; got != want {
-		in.t.Fatalf("%d entries of the webhook configurations name the service, want %d", got, want)
+// rendered are objects of these kinds, as the chart makes them.
+func (in *installation) rendered(kinds ...string) string {
+	in.t.Helper()
+	objects, err := rendered.Objects("../manifests/install.yaml", kinds...)
+	if err != nil {
+		in.t.Fatal(err)
 	}
-	return services.ReplaceAllString(manifest, "url: https://"+in.balancer.address()+"$1")
+	return objects
 }
 
 // configure writes the configuration file.

@@ -43,7 +43,7 @@ func (d *Daemon) serverConf() ([]setting, error) {
 		"CommandReadTimeout": "30",
 		"LogFileMaxSize":     "0", // no limit
 		"LogTime":            "yes",
-		"MaxFileSize":        "100M",
+		"MaxFileSize":        "400M", // as MaxScanSize: clamd cuts members of a zip off at it
 		"MaxScanSize":        "400M",
 		"StreamMaxLength":    "100M",
 	}, d.opts.Conf)...), nil

@@ -12,6 +12,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd/api"
 
 	"clamav-sidecar/test/kube"
+	"clamav-sidecar/test/rendered"
 	"clamav-sidecar/webhook"
 )
 
@@ -66,10 +67,12 @@ func (in *installation) prepare(manifests string) error {
 			return err
 		}
 	}
-	for _, file := range []string{"rbac.yaml", "webhooks.yaml"} {
-		if _, err := in.kubectl("apply", "-f", filepath.Join(manifests, file)); err != nil {
-			return err
-		}
+	objects, err := rendered.Objects(manifests, append(rendered.Rights(), rendered.Configurations)...)
+	if err != nil {
+		return err
+	}
+	if _, stderr, err := in.cluster.Kubectl(objects, "apply", "-f", "-"); err != nil {
+		return fmt.Errorf("failed to apply what the webhook needs: %w: %s", err, stderr)
 	}
 	token, err := in.kubectl("create", "token", "clamav-sidecar-webhook", "--namespace", home, "--duration", "24h")
 	if err != nil {

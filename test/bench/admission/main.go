@@ -53,7 +53,7 @@ func parse(args []string) options {
 	flags := pflag.NewFlagSet("admission", pflag.ExitOnError)
 	opts := options{}
 	flags.StringVar(&opts.webhook, "webhook", "bin/webhook", "the webhook's binary")
-	flags.StringVar(&opts.manifests, "manifests", "manifests/webhook", "the directory of rbac.yaml and webhooks.yaml")
+	flags.StringVar(&opts.manifests, "manifests", "manifests/install.yaml", "the rendered manifests")
 	flags.BoolVar(&opts.injection, "injection", true, "measure the injection by itself")
 	flags.BoolVar(&opts.serving, "serving", true, "measure the binary")
 	flags.IntVar(&opts.rounds, "rounds", 5, "rounds; the median counts")

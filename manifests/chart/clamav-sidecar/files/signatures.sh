@@ -1,0 +1,71 @@
+#!/bin/sh
+# Waits until databases of signatures are on the volume, so that clamd starts
+# with all of them or not at all.
+#
+#   signatures.sh wait DATABASE...    until another pod's freshclam has put them there
+#   signatures.sh fetch DATABASE...   has freshclam fetch them, again and again
+#
+# DATABASE is main, daily or bytecode, or a file name such as ours.ndb. Signatures
+# that are there, however old, are enough: a mirror that fails stops no scans.
+set -u
+directory=${DATABASE_DIRECTORY:-/var/lib/clamav}
+pause=${PAUSE_SECONDS:-60}
+case ${1-} in
+  wait | fetch) how=$1 ;;
+  *)
+    echo 'usage: signatures.sh wait|fetch DATABASE...' >&2
+    exit 2
+    ;;
+esac
+shift
+
+# stop kills what await has started. Neither freshclam nor sleep makes more of
+# SIGTERM, and the shell of a program that is just being started may lose it.
+stop() {
+  [ -z "${!-}" ] || kill -KILL "$!" 2>/dev/null
+  wait
+  exit 143
+}
+trap stop TERM INT
+
+# await runs a program so that a signal is not kept waiting for its end.
+await() {
+  "$@" &
+  wait "$!"
+}
+
+# missing prints the databases that are not there. The official ones are .cvd as
+# fetched whole, .cld once they have been updated in part.
+missing() {
+  for name in "$@"; do
+    if [ ! -s "$directory/$name" ] && [ ! -s "$directory/$name.cvd" ] && [ ! -s "$directory/$name.cld" ]; then
+      printf ' %s' "$name"
+    fi
+  done
+}
+
+# What a freshclam that was killed has left. No other one works on this volume.
+if [ "$how" = fetch ]; then
+  rm -rf "$directory"/tmp.*
+fi
+
+said=
+while absent=$(missing "$@"); [ -n "$absent" ]; do
+  if [ "$how" = wait ]; then
+    if [ "$absent" != "$said" ]; then
+      echo "signatures: waiting for$absent; freshclam fetches them, its log says how far it is: kubectl logs deployment/clamav-freshclam --all-containers"
+      said=$absent
+    fi
+    await sleep 2
+    continue
+  fi
+  echo "signatures: fetching$absent"
+  # What is there then counts, not its exit code: freshclam also exits with 0 where
+  # a mirror has told it to stay away for hours.
+  await freshclam --config-file=/etc/clamav/freshclam.conf
+  absent=$(missing "$@")
+  [ -n "$absent" ] || break
+  echo "signatures: not all there yet, missing:$absent; freshclam has said why; trying again in $pause s"
+  await sleep "$pause"
+done
+echo "signatures: all there: $*"
