@@ -4,6 +4,7 @@
 #
 #   signatures.sh wait DATABASE...    until another pod's freshclam has put them there
 #   signatures.sh fetch DATABASE...   has freshclam fetch them, again and again
+#   signatures.sh update              has freshclam update them, for ever
 #
 # DATABASE is main, daily or bytecode, or a file name such as ours.ndb. Signatures
 # that are there, however old, are enough: a mirror that fails stops no scans.
@@ -11,9 +12,9 @@ set -u
 directory=${DATABASE_DIRECTORY:-/var/lib/clamav}
 pause=${PAUSE_SECONDS:-60}
 case ${1-} in
-  wait | fetch) how=$1 ;;
+  wait | fetch | update) how=$1 ;;
   *)
-    echo 'usage: signatures.sh wait|fetch DATABASE...' >&2
+    echo 'usage: signatures.sh wait|fetch DATABASE... or signatures.sh update' >&2
     exit 2
     ;;
 esac
@@ -43,6 +44,14 @@ missing() {
     fi
   done
 }
+
+# freshclam ends where a server forbids it to fetch a database. In clamd's pod that
+# would take clamd out of service, signatures or not.
+while [ "$how" = update ]; do
+  await freshclam --daemon --foreground --config-file=/etc/clamav/freshclam.conf
+  echo "signatures: freshclam has ended and has said why; starting it again in $pause s"
+  await sleep "$pause"
+done
 
 # What a freshclam that was killed has left. No other one works on this volume.
 if [ "$how" = fetch ]; then

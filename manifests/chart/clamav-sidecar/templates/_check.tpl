@@ -16,7 +16,7 @@
 {{- include "clamav-sidecar.want" (list "clamav.mirror" . `(https?://)?[A-Za-z0-9.-]+(:[0-9]+)?(/[!-~]*)?` "a host, or a URL with http or https, such as https://mirror.example/clamav") -}}
 {{- end -}}
 {{- range $clamav.customDatabaseURLs -}}
-{{- include "clamav-sidecar.want" (list "clamav.customDatabaseURLs" . `(https?|file)://[!-~]*/[A-Za-z0-9_-]+\.[a-z0-9]+` "a URL with http, https or file that ends with the database's file name, such as https://mirror.example/ours.ndb") -}}
+{{- include "clamav-sidecar.want" (list "clamav.customDatabaseURLs" . `(https?|file)://[!-~]*/[A-Za-z0-9._-]+\.[a-z0-9]+` "a URL with http, https or file that ends with the database's file name, such as https://mirror.example/ours.ndb") -}}
 {{- end -}}
 {{- range $name, $image := dict "clamav.image" $clamav.image "sidecar.image" .Values.sidecar.image "webhook.image" .Values.webhook.image -}}
 {{- include "clamav-sidecar.want" (list $name $image `[A-Za-z0-9][A-Za-z0-9._-]*(:[0-9]+)?(/[a-z0-9][a-z0-9._-]*)*(:[A-Za-z0-9_][A-Za-z0-9._-]*)?(@sha256:[0-9a-f]{64})?` "an image such as registry.example/team/image:1.0 or registry.example/team/image@sha256:...") -}}
@@ -110,6 +110,9 @@
 {{- $_ := set $own (regexFind "^[A-Za-z0-9]+" . | lower) true -}}
 {{- end -}}
 {{- $name := index . 0 -}}
+{{- if regexMatch "[\\r\\x{85}\\x{2028}\\x{2029}]" (index . 1) -}}
+{{- fail (printf "%s: want lines that end with line feeds alone: YAML takes carriage returns and Unicode's separators for ends of lines too" $name) -}}
+{{- end -}}
 {{- range splitList "\n" (index . 1) -}}
 {{- $option := regexFind "^[A-Za-z0-9]+" (trim .) -}}
 {{- if and $option (hasKey $own (lower $option)) -}}

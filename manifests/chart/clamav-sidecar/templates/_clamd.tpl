@@ -97,7 +97,7 @@ volumes:
 {{- define "clamav-sidecar.freshclamContainer" -}}
 - name: freshclam
   {{- include "clamav-sidecar.clamavContainer" . | nindent 2 }}
-  command: [freshclam, --daemon, --foreground, --config-file=/etc/clamav/freshclam.conf]
+  command: [sh, /etc/clamav/signatures.sh, update]
   resources: {{- toYaml .Values.clamav.freshclamResources | nindent 4 }}
   volumeMounts:
     {{- include "clamav-sidecar.clamavMounts" false | nindent 4 }}
