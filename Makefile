@@ -5,8 +5,8 @@ VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unk
 LDFLAGS  := -s -w -X clamav-sidecar/cmd/internal/build.version=$(VERSION)
 FUZZTIME ?= 5m
 
-# The tools of test/tools, built once for each of their versions and each Go.
-TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/clamav-sidecar/bin/$(shell { go version; cat test/tools/go.mod; } | cksum | cut -d' ' -f1)
+# The tools of test/tools and test/helm/docs, built once for each of their versions and each Go.
+TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/clamav-sidecar/bin/$(shell { go version; cat test/tools/go.mod test/helm/docs/go.mod; } | cksum | cut -d' ' -f1)
 
 .PHONY: help run test clients bench bench-webhook lint build manifests images push product-images fuzz vuln clamav clean
 
@@ -88,7 +88,7 @@ $(TOOLS)/golangci-lint:
 	go build -C test/tools -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
 $(TOOLS)/helm-docs:
-	go build -C test/tools -o $@ github.com/norwoodj/helm-docs/cmd/helm-docs
+	go build -C test/helm/docs -o $@ github.com/norwoodj/helm-docs/cmd/helm-docs
 
 $(TOOLS)/govulncheck:
 	go build -C test/tools -o $@ golang.org/x/vuln/cmd/govulncheck

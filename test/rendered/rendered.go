@@ -28,7 +28,7 @@ func Objects(path string, kinds ...string) (string, error) {
 	kind := regexp.MustCompile(`(?m)^kind: (\S+)$`)
 	var chosen, found []string
 	for _, document := range strings.Split(string(text), "\n---\n") {
-		if match := kind.FindStringSubmatch(document); match != nil && slices.Contains(kinds, match[1]) {
+		if match := kind.FindStringSubmatch(document); len(match) == 2 && slices.Contains(kinds, match[1]) {
 			chosen, found = append(chosen, document), append(found, match[1])
 		}
 	}
