@@ -71,7 +71,7 @@ func Run(ctx context.Context, c Config) error {
 	if err != nil {
 		return fmt.Errorf("failed to set up certificates: %w", err)
 	}
-	mgr, err := c.newManager(certificates)
+	mgr, err := c.newManager(certificates, file.Client.Name)
 	if err != nil {
 		return fmt.Errorf("failed to set up the webhook: %w", err)
 	}
@@ -114,6 +114,11 @@ func (c Config) watcher(current config.File, configure func(config.File)) *confi
 	return &config.Watcher{
 		Path: c.File, Every: reloadPeriod, Current: current,
 		Changed: func(file config.File) {
+			if was := current.Client.Name; file.Client.Name != was {
+				c.Log.Error(errors.New("configMap.name has changed: restart the webhook"),
+					"configuration refused, the one before stays in force", "was", was, "is", file.Client.Name)
+				return
+			}
 			configure(file)
 			c.Log.Info("configuration changed", "file", c.File)
 		},
@@ -141,9 +146,9 @@ func (c Config) serve(ctx context.Context, mgr ctrl.Manager, probes *ops) error 
 	return nil
 }
 
-// newManager has a cache of our own ConfigMaps and nothing else, and leaves
+// newManager has a cache of our own ConfigMaps, by their name, and nothing else, and leaves
 // probes and metrics to us.
-func (c Config) newManager(certificates certificates) (ctrl.Manager, error) {
+func (c Config) newManager(certificates certificates, configMap string) (ctrl.Manager, error) {
 	scheme := runtime.NewScheme()
 	if err := corev1.AddToScheme(scheme); err != nil {
 		return nil, err
@@ -155,7 +160,7 @@ func (c Config) newManager(certificates certificates) (ctrl.Manager, error) {
 	return ctrl.NewManager(c.REST, ctrl.Options{
 		Scheme:                        scheme,
 		Logger:                        c.Log,
-		Cache:                         cache.Options{ByObject: clientconfig.ByObject()},
+		Cache:                         cache.Options{ByObject: clientconfig.ByObject(configMap)},
 		Metrics:                       metricsserver.Options{BindAddress: "0"},
 		HealthProbeBindAddress:        "0",
 		LeaderElection:                true,

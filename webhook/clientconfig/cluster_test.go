@@ -45,14 +45,17 @@ func start(t *testing.T) cluster {
 	if err != nil {
 		t.Fatal(err)
 	}
-	reads := rule("", "configmaps", "get", "list", "watch")
+	reads := rule("", "configmaps", "get")
+	watches := rule("", "configmaps", "list", "watch")
 	writes := rule("", "configmaps", "create", "patch")
-	writes.ResourceNames = []string{settings.Name, renamed.Name}
+	for _, limited := range []*rbacv1.PolicyRule{&watches, &writes} {
+		limited.ResourceNames = []string{settings.Name, renamed.Name}
+	}
 	// Not the keeper's but the manager's, for leader election.
 	leads := rule("coordination.k8s.io", "leases", "get", "create", "update")
 	tells := rule("", "events", "create", "patch")
-	grant(t, c, "webhook", reads, writes, leads, tells)
-	grant(t, c, "onlooker", reads)
+	grant(t, c, "webhook", reads, watches, writes, leads, tells)
+	grant(t, c, "onlooker", reads, watches)
 	return cluster{c, admin}
 }
 
@@ -153,7 +156,7 @@ func (c cluster) replica(t *testing.T, s render.Settings, o options) *replica {
 		as.Impersonate.UserName = o.user
 	}
 	as.Wrap(r.traffic.record)
-	byObject := ByObject()
+	byObject := ByObject(s.Name)
 	if o.blind {
 		for object, by := range byObject {
 			by.Label = labels.SelectorFromSet(labels.Set{render.Label: "never"})

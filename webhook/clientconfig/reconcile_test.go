@@ -201,8 +201,9 @@ func updated(t *testing.T, c cluster) {
 }
 
 func renaming(t *testing.T, c cluster) {
-	r, namespace := c.kept(t)
-	r.Update(renamed)
+	old, namespace := c.kept(t)
+	old.stop() // the cache is of one name
+	r := c.replica(t, renamed, options{})
 	r.ensure(t, namespace)
 	if what := differs(c.configMap(t, namespace, renamed.Name), renamed); what != "" {
 		t.Errorf("the new one: %s", what)

@@ -17,11 +17,11 @@ import (
 )
 
 // probe runs the liveness probe of clamd's container as the kubelet does, and
-// tells whether it succeeded.
-func (p *pod) probe(t *testing.T) bool {
+// tells whether it succeeded. In a pod the daemon is process 1.
+func (p *pod) probe(t *testing.T, daemon *process) bool {
 	t.Helper()
 	liveness := p.container(t, "clamd").LivenessProbe
-	probe := start(t, "liveness probe", p.command(t, liveness.Exec.Command))
+	probe := start(t, "liveness probe", p.command(t, liveness.Exec.Command, fmt.Sprintf("CLAMD_PID=%d", daemon.cmd.Process.Pid)))
 	select {
 	case <-probe.ended:
 		return probe.cmd.ProcessState.ExitCode() == 0
@@ -31,19 +31,22 @@ func (p *pod) probe(t *testing.T) bool {
 	}
 }
 
-func wantProbe(t *testing.T, p *pod, want bool) {
+func wantProbe(t *testing.T, p *pod, daemon *process, want bool) {
 	t.Helper()
-	if got := p.probe(t); got != want {
+	if got := p.probe(t, daemon); got != want {
 		t.Errorf("success of the probe: got %t, want %t", got, want)
 	}
 }
 
-// filled gives a pod of clamd with the first signatures.
+// filled gives a pod of clamd with the first signatures, and the chart's own.
 func filled(t *testing.T, clamav values) *pod {
 	t.Helper()
 	r := render(t, clamav)
 	database := volume(t, r.clamd)
 	fill(t, database)
+	for _, name := range []string{"unscannable.cdb", "unscannable.ndb"} {
+		must(t, os.WriteFile(filepath.Join(database, name), []byte(r.server[name]), 0o644))
+	}
 	return newPod(t, r, r.clamd, database, freePort(t))
 }
 
@@ -54,25 +57,27 @@ func TestTheLivenessProbeFailsWhereClamdDoesNotAnswer(t *testing.T) {
 	t.Parallel()
 	p := filled(t, values{})
 	daemon := p.serve(t)
-	wantProbe(t, p, true)
+	wantProbe(t, p, daemon, true)
 	daemon.signal(t, syscall.SIGSTOP)
-	wantProbe(t, p, false)
+	wantProbe(t, p, daemon, false)
 	daemon.signal(t, syscall.SIGCONT)
-	wantProbe(t, p, true)
+	wantProbe(t, p, daemon, true)
 	daemon.signal(t, syscall.SIGKILL)
 	daemon.exit(t)
-	wantProbe(t, p, false)
+	wantProbe(t, p, daemon, false)
 }
 
+// With its queue full clamd answers nobody for long.
 func TestTheLivenessProbeSucceedsWhileFilesWaitForAThread(t *testing.T) {
 	t.Parallel()
-	p := filled(t, values{"limits": values{"maxThreads": 1}})
-	p.serve(t)
+	p := filled(t, values{"limits": values{"maxThreads": 1, "queue": 2}})
+	daemon := p.serve(t)
+	p.probe(t, daemon) // notes how much clamd has worked so far
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	defer running.Wait()
 	defer cancel()
-	for i := range uint64(4) {
+	for i := range uint64(8) {
 		running.Go(func() {
 			for seed := i << 32; ctx.Err() == nil; seed++ {
 				if reply, err := scan(p.address(), random(seed, 5)); err != nil || reply != clean {
@@ -82,8 +87,8 @@ func TestTheLivenessProbeSucceedsWhileFilesWaitForAThread(t *testing.T) {
 		})
 	}
 	await(t, "files wait", func() bool { return p.uploads(t) > 1 })
-	for range 5 {
-		wantProbe(t, p, true)
+	for range 3 {
+		wantProbe(t, p, daemon, true)
 	}
 }
 
@@ -120,7 +125,7 @@ func TestTheLivenessProbeSucceedsWhileClamdLoadsSignatures(t *testing.T) {
 		}
 		await(t, "clamd begins to load", func() bool { is, _ := loading(); return is })
 		_, before := loading()
-		wantProbe(t, p, true)
+		wantProbe(t, p, daemon, true)
 		still, after := loading()
 		return still && after == before
 	})
@@ -223,11 +228,15 @@ func TestAFileThatIsCutOffByTheEndOfClamdIsNotClean(t *testing.T) {
 func TestClamdStartsWithoutTheUploadsOfOneThatWasKilled(t *testing.T) {
 	t.Parallel()
 	p := filled(t, values{})
-	leftover := filepath.Join(p.temporary, "clamav-0123456789abcdef.tmp")
-	must(t, os.WriteFile(leftover, []byte("x"), 0o600))
-	own(t, p.user, leftover)
+	for _, name := range []string{"clamav-0123456789abcdef.tmp", "20261123_010203-scantemp.0123456789"} {
+		leftover := filepath.Join(p.temporary, name)
+		must(t, os.WriteFile(leftover, []byte("x"), 0o600))
+		own(t, p.user, leftover)
+	}
 	p.serve(t)
-	if got := p.uploads(t); got != 0 {
-		t.Errorf("got %d uploads of the one before, want none: they fill the volume up", got)
+	left, err := filepath.Glob(filepath.Join(p.temporary, "*"))
+	must(t, err)
+	if len(left) != 0 {
+		t.Errorf("got %q of the one before, want nothing: it fills the volume up", left)
 	}
 }

@@ -49,6 +49,7 @@ func newPod(t *testing.T, r release, spec corev1.PodSpec, database string, port 
 		"/var/lib/clamav", database,
 		"TemporaryDirectory /tmp", "TemporaryDirectory "+p.temporary,
 		"/tmp/clamav-", p.temporary+"/clamav-",
+		"/tmp/*-scantemp", p.temporary+"/*-scantemp",
 		":-/tmp}", ":-"+p.temporary+"}",
 		"TCPSocket 3310", "TCPSocket "+strconv.Itoa(port),
 		"clamav."+namespace+".svc", "127.0.0.1",

@@ -19,7 +19,7 @@ func newVolume(t *testing.T, m *mirror) (freshclam, replica *pod) {
 	t.Helper()
 	r := render(t, values{
 		"officialDatabases": []string{}, "customDatabaseURLs": []string{m.URL + "/ours.ndb", m.URL + "/more.hdb"},
-		"extraFreshclamConfig": "MaxAttempts 1", "selfCheck": 5,
+		"extraFreshclamConfig": "MaxAttempts 1", "selfCheck": 5, "alertUnreadable": false,
 	})
 	database := volume(t, r.clamd)
 	port := freePort(t)
@@ -88,7 +88,7 @@ func TestAPartOfTheSignaturesIsNotEnough(t *testing.T) {
 
 func TestWaitingTakesOfficialDatabasesAsFetchedAndAsUpdated(t *testing.T) {
 	t.Parallel()
-	r := render(t, values{})
+	r := render(t, values{"alertUnreadable": false})
 	p := newPod(t, r, r.clamd, volume(t, r.clamd), freePort(t))
 	waiting := p.start(t, "signatures")
 	waiting.says(t, "signatures: waiting for main daily bytecode; ")

@@ -39,8 +39,26 @@ await() {
 # fetched whole, .cld once they have been updated in part.
 missing() {
   for name in "$@"; do
-    if [ ! -s "$directory/$name" ] && [ ! -s "$directory/$name.cvd" ] && [ ! -s "$directory/$name.cld" ]; then
+    found=
+    for file in "$directory/$name" "$directory/$name.cvd" "$directory/$name.cld"; do
+      [ ! -f "$file" ] || [ ! -s "$file" ] || found=$file
+    done
+    if [ -z "$found" ]; then
       printf ' %s' "$name"
+    fi
+  done
+}
+
+# prepare removes from the volume what a freshclam that was killed has left (no
+# other one works on it), and puts the chart's own signatures there.
+prepare() {
+  rm -rf "$directory"/tmp.*
+  for name in unscannable.cdb unscannable.ndb; do
+    if [ ! -f "/etc/clamav/$name" ]; then
+      rm -f "$directory/$name"
+    elif [ "$(cat "/etc/clamav/$name")" != "$(cat "$directory/$name" 2>/dev/null)" ]; then
+      # Only then: clamd loads all signatures anew for it.
+      cp "/etc/clamav/$name" "$directory/tmp.$name" && mv "$directory/tmp.$name" "$directory/$name"
     fi
   done
 }
@@ -48,14 +66,14 @@ missing() {
 # freshclam ends where a server forbids it to fetch a database. In clamd's pod that
 # would take clamd out of service, signatures or not.
 while [ "$how" = update ]; do
+  prepare
   await freshclam --daemon --foreground --config-file=/etc/clamav/freshclam.conf
   echo "signatures: freshclam has ended and has said why; starting it again in $pause s"
   await sleep "$pause"
 done
 
-# What a freshclam that was killed has left. No other one works on this volume.
 if [ "$how" = fetch ]; then
-  rm -rf "$directory"/tmp.*
+  prepare
 fi
 
 said=

@@ -15,8 +15,13 @@
 {{- range $mirrors -}}
 {{- include "clamav-sidecar.want" (list "clamav.mirror" . `(https?://)?[A-Za-z0-9.-]+(:[0-9]+)?(/[!-~]*)?` "a host, or a URL with http or https, such as https://mirror.example/clamav") -}}
 {{- end -}}
+{{- $files := dict -}}
 {{- range $clamav.customDatabaseURLs -}}
-{{- include "clamav-sidecar.want" (list "clamav.customDatabaseURLs" . `(https?|file)://[!-~]*/[A-Za-z0-9._-]+\.[a-z0-9]+` "a URL with http, https or file that ends with the database's file name, such as https://mirror.example/ours.ndb") -}}
+{{- include "clamav-sidecar.want" (list "clamav.customDatabaseURLs" . `((https?://[A-Za-z0-9.-]+(:[0-9]+)?)|file://)/([!-~]*/)?[A-Za-z0-9_-][A-Za-z0-9._-]*\.(cbc|cdb|cfg|crb|cud|cvd|cld|db|fp|ftm|gdb|hdb|hdu|hsb|hsu|idb|ign|ign2|imp|ldb|ldu|mdb|mdu|msb|msu|ndb|ndu|pdb|sfp|wdb|yar|yara)` "a URL with http, https or file, without a password, that ends with a file name that clamd knows by its ending, such as https://mirror.example/ours.ndb") -}}
+{{- if or (hasKey $files (base .)) (has (base .) (list "unscannable.cdb" "unscannable.ndb")) (regexMatch `^(main|daily|bytecode)\.` (base .)) -}}
+{{- fail (printf "clamav.customDatabaseURLs: %q: another database has the same file name, and one would take the other's place on the volume; want another name" .) -}}
+{{- end -}}
+{{- $_ := set $files (base .) true -}}
 {{- end -}}
 {{- range $name, $image := dict "clamav.image" $clamav.image "sidecar.image" .Values.sidecar.image "webhook.image" .Values.webhook.image -}}
 {{- include "clamav-sidecar.want" (list $name $image `[A-Za-z0-9][A-Za-z0-9._-]*(:[0-9]+)?(/[a-z0-9][a-z0-9._-]*)*(:[A-Za-z0-9_][A-Za-z0-9._-]*)?(@sha256:[0-9a-f]{64})?` "an image such as registry.example/team/image:1.0 or registry.example/team/image@sha256:...") -}}

@@ -34,7 +34,7 @@ containers:
     command:
       - sh
       - -c
-      - rm -rf /tmp/clamav-*; exec clamd --foreground --config-file=/etc/clamav/clamd.conf
+      - rm -rf /tmp/clamav-* /tmp/*-scantemp.*; exec clamd --foreground --config-file=/etc/clamav/clamd.conf
     ports:
       - {name: clamd, containerPort: 3310, protocol: TCP}
     # clamd opens its port when it has loaded the signatures.
@@ -48,17 +48,11 @@ containers:
       periodSeconds: 5
       timeoutSeconds: 5
       failureThreshold: 3
-    # Asks clamd itself: --ping fails where nothing listens and takes any listener
-    # for an answer, --version waits for one and does not mind if nothing listens.
-    # clamd answers late while its queue is full, and not at all while it loads
-    # signatures with ConcurrentDatabaseReload no: only five minutes without any
-    # answer end it.
+    # Asks clamd itself. One that is busy or loads signatures may answer nobody for
+    # long; it is left alone as long as it works.
     livenessProbe:
       exec:
-        command:
-          - sh
-          - -c
-          - clamdscan --config-file=/etc/clamav/local.conf --ping=1 && exec timeout 20 clamdscan --config-file=/etc/clamav/local.conf --version
+        command: [sh, /etc/clamav/alive.sh]
       periodSeconds: 30
       timeoutSeconds: 25
       failureThreshold: 10
@@ -173,7 +167,7 @@ annotations:
   kubectl.kubernetes.io/default-container: clamd
   checksum/configuration: {{ include "clamav-sidecar.clamdConf" . | sha256sum }}
   {{- if ne .Values.clamav.persistence.mode "shared" }}
-  checksum/freshclam: {{ include "clamav-sidecar.freshclamConf" . | sha256sum }}
+  checksum/freshclam: {{ include "clamav-sidecar.freshclamChecksum" . }}
   {{- end }}
   {{- with .Values.clamav.podAnnotations }}
   {{- toYaml . | nindent 2 }}

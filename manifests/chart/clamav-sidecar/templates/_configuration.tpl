@@ -27,11 +27,20 @@ TCPSocket 3310
 SelfCheck {{ int .Values.clamav.selfCheck }}
 MaxThreads {{ int $limits.maxThreads }}
 MaxConnectionQueueLength {{ int $limits.connectionQueueLength }}
+# Files that wait for a thread or are in one. Beyond these clamd answers nobody.
+MaxQueue {{ int $limits.queue }}
 SendBufTimeout {{ int $limits.sendBufTimeout }}
 MaxScanSize {{ int $limits.scanSize }}M
 # clamd cuts a file within a zip off at MaxFileSize, and does not tell (seen with
 # 1.4.6). As large as MaxScanSize it is never reached: that one does tell.
 MaxFileSize {{ int $limits.scanSize }}M
+# Above these, too, clamd passes over a part of what signatures look at, and does
+# not tell (seen with 1.4.6).
+MaxEmbeddedPE {{ int $limits.scanSize }}M
+MaxHTMLNormalize {{ int $limits.scanSize }}M
+MaxHTMLNoTags {{ int $limits.scanSize }}M
+MaxScriptNormalize {{ int $limits.scanSize }}M
+PCREMaxFileSize {{ int $limits.scanSize }}M
 # Above MaxFileSize clamd would say OK without a look.
 StreamMaxLength {{ int $limits.fileSize }}M
 # Without these clamd says OK to what is over a limit or encrypted.
@@ -92,6 +101,11 @@ DatabaseCustomURL {{ . }}
 {{- end }}
 {{- end }}
 
+{{/* Changes with all that freshclam's container reads. */}}
+{{- define "clamav-sidecar.freshclamChecksum" -}}
+{{ print (include "clamav-sidecar.freshclamConf" .) .Values.clamav.alertUnreadable (.Files.Get "files/unscannable.cdb") (.Files.Get "files/unscannable.ndb") | sha256sum }}
+{{- end }}
+
 {{/* The databases that must be on the volume before clamd starts, as arguments
      of signatures.sh: with only some of them it would call clean what it does not
      know yet. */}}
@@ -99,6 +113,9 @@ DatabaseCustomURL {{ . }}
 {{- $names := .Values.clamav.officialDatabases -}}
 {{- range .Values.clamav.customDatabaseURLs -}}
 {{- $names = append $names (base .) -}}
+{{- end -}}
+{{- if .Values.clamav.alertUnreadable -}}
+{{- $names = concat $names (list "unscannable.cdb" "unscannable.ndb") -}}
 {{- end -}}
 {{ $names | toJson }}
 {{- end }}
