@@ -8,7 +8,7 @@ FUZZTIME ?= 5m
 # The tools of test/tools and test/helm/docs, built once for each of their versions and each Go.
 TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/clamav-sidecar/bin/$(shell { go version; cat test/tools/go.mod test/helm/docs/go.mod; } | cksum | cut -d' ' -f1)
 
-.PHONY: help run test clients bench bench-webhook lint build manifests images push product-images fuzz vuln clamav clean
+.PHONY: help run test clients bench bench-webhook cluster cluster-down lint build manifests images push product-images fuzz vuln clamav clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
@@ -20,7 +20,7 @@ run: clamav ## show a Deployment before and after injection, start clamd and the
 test: ## go vet, all tests with the race detector, and every fuzz target for three seconds
 	test/install.sh test
 	test/each-module.sh go vet ./...
-	test/environment.sh test/each-module.sh go test -race -timeout 20m ./...
+	test/environment.sh test/each-module.sh go test -race -count=1 -timeout 20m ./...
 	test/fuzz.sh 3s
 
 clients: ## the tests with clamd clients from npm (installs node and npm if missing)
@@ -34,6 +34,12 @@ bench: clamav build bench-webhook ## measure the sidecar beside direct and other
 bench-webhook: build ## measure the injection beside the plain way, and the webhook under load
 	go build -o bin/bench-admission ./test/bench/admission
 	assets=$$(test/kube/binaries.sh) && KUBEBUILDER_ASSETS=$$assets exec bin/bench-admission
+
+cluster: ## make a Kubernetes cluster of three nodes with kind, whether a registry can be reached or not
+	test/kind/up.sh
+
+cluster-down: ## remove that cluster, and stop the Docker engine if it was started for it
+	test/kind/down.sh
 
 lint: $(TOOLS)/golangci-lint ## gofmt, go vet and golangci-lint (built on first use, which takes minutes)
 	@files=$$(gofmt -l .); [ -z "$$files" ] || { echo "not formatted, run gofmt -w on:" $$files >&2; exit 1; }

@@ -5,17 +5,45 @@
 #   test/install.sh test   that, the clients of others that the tests drive, the C
 #                          compiler that Go's race detector needs, pgrep
 #   test/install.sh npm    that, node and npm, for the clients that npm has
+#   test/install.sh kind   only what the cluster of test/kind needs
+#   test/install.sh kind-node   that, and what its node image is built with
 #
 # Debian and Ubuntu: apt-get, with sudo if need be. macOS: Homebrew. Elsewhere it
 # says what to install. The tests start clamd themselves, on ports of their own;
 # a clamd that the system's package starts is not touched.
 set -euo pipefail
 
-what=${1:?usage: test/install.sh run|test|npm}
+what=${1:?usage: test/install.sh run|test|npm|kind|kind-node}
 PATH=$PATH:/usr/sbin:/usr/local/sbin:/opt/homebrew/bin:/opt/homebrew/sbin:/opt/homebrew/opt/clamav/sbin:/usr/local/opt/clamav/sbin
 
 # missing prints the Debian packages of what is not there.
 missing() {
+  case $what in
+  kind | kind-node) missing_for_kind ;;
+  *) missing_for_clamav ;;
+  esac
+}
+
+# missing_for_kind leaves the container engine alone where one answers: it may be
+# Docker's own package, or Docker Desktop.
+missing_for_kind() {
+  command -v curl >/dev/null || echo curl
+  command -v jq >/dev/null || echo jq
+  if [ "$(uname)" = Darwin ]; then
+    return
+  fi
+  command -v dockerd >/dev/null || docker version >/dev/null 2>&1 || echo docker.io
+  # The client is a package of its own since Debian 13.
+  if ! command -v docker >/dev/null && apt-cache show docker-cli >/dev/null 2>&1; then
+    echo docker-cli
+  fi
+  if [ "$what" = kind-node ]; then
+    command -v debootstrap >/dev/null || echo debootstrap
+    [ -e /usr/share/keyrings/debian-archive-keyring.gpg ] || echo debian-archive-keyring
+  fi
+}
+
+missing_for_clamav() {
   command -v clamd >/dev/null || echo clamav-daemon
   command -v clamscan >/dev/null || echo clamav
   command -v clamdscan >/dev/null || echo clamdscan
@@ -66,10 +94,11 @@ printf 'missing here: %s\n' "${packages[*]}"
 if command -v apt-get >/dev/null; then
   apt_install "${packages[@]}"
 elif command -v brew >/dev/null; then
-  if [ "$what" = npm ]; then
-    brew install node # npm is in it
-  fi
-  brew install clamav
+  case $what in
+  kind | kind-node) brew install "${packages[@]}" ;;
+  npm) brew install node clamav ;; # npm is in node
+  *) brew install clamav ;;
+  esac
 else
   echo 'test/install.sh: this machine has neither apt-get nor Homebrew; install what is named above with its own package manager' >&2
   exit 1

@@ -187,3 +187,12 @@ func withoutTokenName(text string, p *corev1.Pod) string {
 	}
 	return text
 }
+
+func read(t *testing.T, path string) string {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}

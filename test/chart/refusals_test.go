@@ -51,6 +51,17 @@ func TestBadValuesAreRefusedByName(t *testing.T) {
 			[]string{"clamav.autoscaling.enabled=true"}, []string{"clamav.autoscaling.enabled", "set clamav.persistence.mode to perReplica or emptyDir"}},
 		"fewest replicas above most": {
 			[]string{"clamav.autoscaling.minReplicas=7"}, []string{"clamav.autoscaling.minReplicas (7)", "clamav.autoscaling.maxReplicas (6)"}},
+		"two databases with one file name": {
+			[]string{`clamav.customDatabaseURLs=["https://a.example/x.ndb","https://b.example/x.ndb"]`},
+			[]string{"clamav.customDatabaseURLs", "https://b.example/x.ndb", "same file name"}},
+		"a database with the name of an official one": {
+			[]string{`clamav.customDatabaseURLs=["https://a.example/main.cvd"]`}, []string{"clamav.customDatabaseURLs", "same file name"}},
+		"a database that clamd does not load": {
+			[]string{`clamav.customDatabaseURLs=["https://a.example/x.txt"]`}, []string{"clamav.customDatabaseURLs", "by its ending"}},
+		"a password in a URL": {
+			[]string{`clamav.customDatabaseURLs=["https://me:secret@a.example/x.ndb"]`}, []string{"clamav.customDatabaseURLs", "without a password"}},
+		"a ConfigMap for clients in the place of another one": {
+			[]string{`webhook.configMap.name="clamav-server-configuration"`}, []string{"webhook.configMap.name", "another ConfigMap"}},
 		"a claim that is not shared": {
 			[]string{`clamav.persistence.existingClaim="ours"`, `clamav.persistence.mode="perReplica"`},
 			[]string{"clamav.persistence.existingClaim", "shared", "perReplica"}},
@@ -72,7 +83,7 @@ func TestBadValuesAreRefusedByName(t *testing.T) {
 		"an image with a space":           {[]string{`sidecar.image="a b"`}, []string{"sidecar.image", `"a b"`, "registry.example/team/image:1.0"}},
 		"an image with a wrong digest":    {[]string{`webhook.image="a@sha256:12"`}, []string{"webhook.image", "@sha256:"}},
 		"a size in words":                 {[]string{`clamav.persistence.size="five"`}, []string{"clamav.persistence.size", `"five"`, "5Gi"}},
-		"no size":                         {[]string{`clamav.temporaryDirectorySize=""`}, []string{"clamav.temporaryDirectorySize", "25Gi"}},
+		"no size":                         {[]string{`clamav.temporaryDirectorySize=""`}, []string{"clamav.temporaryDirectorySize", "30Gi"}},
 		"a ConfigMap in capitals":         {[]string{`webhook.configMap.name="Clamd"`}, []string{"webhook.configMap.name", `"Clamd"`}},
 		"a duration without a unit":       {[]string{`sidecar.scanTimeout="30"`}, []string{"sidecar.scanTimeout", `"30"`, "30s"}},
 		"a port that needs root":          {[]string{"sidecar.httpPort=80"}, []string{"httpPort", "1,024"}},

@@ -136,6 +136,8 @@ var uses = map[string]use{
 	"clamav.limits.fileSize":                            {value: `123`, shows: "StreamMaxLength 123M\n"},
 	"clamav.limits.connectionQueueLength":               {value: `321`, shows: "MaxConnectionQueueLength 321\n"},
 	"clamav.limits.maxThreads":                          {value: `17`, shows: "MaxThreads 17\n"},
+	"clamav.limits.queue":                               {value: `333`, shows: "MaxQueue 333\n"},
+	"clamav.alertUnreadable":                            {value: `true`, shows: "unscannable.cdb: |", setup: "everything"},
 	"clamav.limits.sendBufTimeout":                      {value: `1234`, shows: "SendBufTimeout 1234\n"},
 	"clamav.extraConfig":                                {value: `"MaxScanTime 1000"`, shows: "MaxScanTime 1000\n"},
 	"clamav.extraFreshclamConfig":                       {value: `"HTTPProxyPort 3128"`, shows: "HTTPProxyPort 3128\n"},

@@ -5,12 +5,17 @@
 # cores, once for each version. They are kept in the user's cache directory.
 #
 #   KUBEBUILDER_ASSETS=$(test/kube/binaries.sh) go test ./...
+#   test/kube/binaries.sh node
 #
-# A KUBEBUILDER_ASSETS that is set already is taken as it is.
+# A KUBEBUILDER_ASSETS that is set already is taken as it is. With `node` there is
+# also what else a node of a cluster runs, such as kubelet and kubeadm: five
+# minutes more, and all is built, since it has to be of one version.
 set -euo pipefail
 cd "$(dirname "$0")"
 
-if [ -n "${KUBEBUILDER_ASSETS:-}" ]; then
+for_node=
+[ "${1:-}" != node ] || for_node=yes
+if [ -n "${KUBEBUILDER_ASSETS:-}" ] && [ -z "$for_node" ]; then
   echo "$KUBEBUILDER_ASSETS"
   exit 0
 fi
@@ -59,15 +64,26 @@ stamp() {
   done
 }
 
-if ! complete "$dir"; then
-  if downloaded=$(download) && complete "$downloaded"; then
-    echo "$downloaded"
-    exit 0
-  fi
-  say "setup-envtest cannot download here, building: $(tail -n 1 "$cache/envtest.log")"
-  build etcd etcd go.etcd.io/etcd/server/v3 -ldflags '-s -w'
-  for name in kube-apiserver kubectl; do
+# build_kubernetes NAME... builds programs of Kubernetes.
+build_kubernetes() {
+  local name
+  for name in "$@"; do
     build "$name" kubernetes "k8s.io/kubernetes/cmd/$name" -ldflags "-s -w $(stamp)"
   done
+}
+
+if ! complete "$dir"; then
+  if [ -z "$for_node" ]; then
+    if downloaded=$(download) && complete "$downloaded"; then
+      echo "$downloaded"
+      exit 0
+    fi
+    say "setup-envtest cannot download here, building: $(tail -n 1 "$cache/envtest.log")"
+  fi
+  build etcd etcd go.etcd.io/etcd/server/v3 -ldflags '-s -w'
+  build_kubernetes kube-apiserver kubectl
+fi
+if [ -n "$for_node" ]; then
+  build_kubernetes kube-controller-manager kube-scheduler kube-proxy kubelet kubeadm
 fi
 echo "$dir"

@@ -58,7 +58,7 @@ func dashboard(t *testing.T) (all []question) {
 			Targets     []struct{ Expr, LegendFormat string }
 		}
 	}
-	read(t, filepath.Join(chartFiles, "dashboard.json"), &file)
+	read(t, filepath.Join(chart, "files", "dashboard.json"), &file)
 	for _, v := range file.Templating.List {
 		if v.Type != "query" {
 			continue

@@ -32,8 +32,11 @@
 {{- $objectName := `[a-z0-9]([a-z0-9.-]*[a-z0-9])?` -}}
 {{- $quantity := `[0-9]+(\.[0-9]+)?(k|M|G|T|Ki|Mi|Gi|Ti)?` -}}
 {{- include "clamav-sidecar.want" (list "clamav.persistence.size" $clamav.persistence.size $quantity "a size such as 5Gi") -}}
-{{- include "clamav-sidecar.want" (list "clamav.temporaryDirectorySize" $clamav.temporaryDirectorySize $quantity "a size such as 25Gi") -}}
+{{- include "clamav-sidecar.want" (list "clamav.temporaryDirectorySize" $clamav.temporaryDirectorySize $quantity "a size such as 30Gi") -}}
 {{- include "clamav-sidecar.want" (list "webhook.configMap.name" .Values.webhook.configMap.name $objectName "a name in lower case letters, digits, - and .") -}}
+{{- if has .Values.webhook.configMap.name (list "clamav-server-configuration" "clamav-sidecar-webhook" "clamav-sidecar-dashboard") -}}
+{{- fail (printf "webhook.configMap.name: %s is the name of another ConfigMap of the chart; want a name of its own" .Values.webhook.configMap.name) -}}
+{{- end -}}
 {{- with .Values.sidecar.maxFileSize -}}
 {{- include "clamav-sidecar.want" (list "sidecar.maxFileSize" . `[0-9]+[KkMmGg]?` "a size such as 50M") -}}
 {{- end -}}

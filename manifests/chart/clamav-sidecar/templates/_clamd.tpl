@@ -153,16 +153,21 @@ topologySpreadConstraints:
 {{- end }}
 {{- end }}
 
-{{/* The label of all pods that mount the shared volume. */}}
+{{/* The label of all pods that one volume ties to one node, and of no others:
+     those of another mode, which an upgrade replaces, may be anywhere. */}}
 {{- define "clamav-sidecar.signaturesLabel" -}}
-clamav-sidecar/signatures: {{ .Release.Name }}
+{{- if include "clamav-sidecar.oneNode" . -}}
+clamav-sidecar/signatures: {{ .Release.Name | quote }}
+{{- end -}}
 {{- end }}
 
 {{/* Labels and annotations of clamd's pods, which a changed clamd.conf rolls. */}}
 {{- define "clamav-sidecar.clamdMetadata" -}}
 labels:
   {{- include "clamav-sidecar.selector" (list . "clamd") | nindent 2 }}
-  {{- include "clamav-sidecar.signaturesLabel" . | nindent 2 }}
+  {{- with include "clamav-sidecar.signaturesLabel" . }}
+  {{- . | nindent 2 }}
+  {{- end }}
 annotations:
   kubectl.kubernetes.io/default-container: clamd
   checksum/configuration: {{ include "clamav-sidecar.clamdConf" . | sha256sum }}

@@ -12,7 +12,7 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 {{- define "clamav-sidecar.selector" -}}
 app.kubernetes.io/name: clamav-sidecar
 app.kubernetes.io/component: {{ index . 1 }}
-app.kubernetes.io/instance: {{ (index . 0).Release.Name }}
+app.kubernetes.io/instance: {{ (index . 0).Release.Name | quote }}
 {{- end }}
 
 {{/* An image reference, with the chart's appVersion as the tag where there is
