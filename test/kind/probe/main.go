@@ -19,15 +19,15 @@ import (
 )
 
 func main() {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	if err := run(ctx, os.Args[1:]); err != nil {
+	if err := run(os.Args[1:]); err != nil {
 		fmt.Fprintf(os.Stderr, "probe: %v\n", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, args []string) error {
+func run(args []string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
 	switch {
 	case len(args) == 2 && args[0] == "serve":
 		return serve(args[1])
@@ -67,13 +67,13 @@ func reach(ctx context.Context, count int, url string) error {
 		answer, err := get(ctx, client, url)
 		if err == nil {
 			answers[answer] = true
-			continue
+		} else if ctx.Err() == nil {
+			last = err
 		}
-		last = err
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("got %d of %d different answers from %s, last error: %w", len(answers), count, url, last)
-		case <-time.After(500 * time.Millisecond):
+			return errors.Join(fmt.Errorf("got %d of %d different answers from %s", len(answers), count, url), last)
+		case <-time.After(100 * time.Millisecond):
 		}
 	}
 	return nil
@@ -97,7 +97,7 @@ func write(name string) error {
 	if err := os.WriteFile(name, []byte("probe"), 0o600); err != nil {
 		return err
 	}
-	content, err := os.ReadFile(name) //nolint:gosec // the check names the file
+	content, err := os.ReadFile(name)
 	if err == nil && string(content) != "probe" {
 		err = fmt.Errorf("%s holds %q, want %q", name, content, "probe")
 	}
