@@ -107,10 +107,10 @@ func TestCommandsNameTargetsOfTheMakefile(t *testing.T) {
 		t.Fatal(err)
 	}
 	targets := map[string]bool{"": true} // make alone lists them
-	for _, match := range regexp.MustCompile(`(?m)^([a-z-]+):`).FindAllStringSubmatch(string(makefile), -1) {
+	for _, match := range regexp.MustCompile(`(?m)^([a-z0-9-]+):`).FindAllStringSubmatch(string(makefile), -1) {
 		targets[match[1]] = true
 	}
-	command := regexp.MustCompile(`(?:^|[\s;&(])make(?: +([a-z][a-z-]*)|$)`)
+	command := regexp.MustCompile(`(?:^|[\s;&(])make(?: +([a-z][a-z0-9-]*)|$)`)
 	named := 0
 	for _, p := range pages(t) {
 		for _, line := range append(strings.Split(p.code, "\n"), p.spans...) {

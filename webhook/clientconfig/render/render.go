@@ -73,5 +73,8 @@ TCPAddr %[5]s
 # This has to be more, for clamdscan cuts off what is longer than this, and
 # calls a file OK of which it has sent a part.
 StreamMaxLength %[7]s
+# And without these it calls a symbolic link OK and does not look behind it.
+FollowFileSymlinks yes
+FollowDirectorySymlinks yes
 `, server, Label, inject.Prefix+"config-map", port, host, limit, streamMaxLength)
 }

@@ -106,6 +106,30 @@ func TestWithTheRenderedFileNothingIsCalledCleanInPart(t *testing.T) {
 	}
 }
 
+// Files of mounted ConfigMaps and Secrets are links, and uploads often stand
+// behind a link to the release that is current.
+func TestClamdscanLooksBehindSymbolicLinks(t *testing.T) {
+	daemon := clamd.StartT(t, clamd.Options{})
+	dir := t.TempDir()
+	conf := filepath.Join(dir, inject.ServiceConf)
+	write(t, conf, []byte(Files(Settings{Host: "127.0.0.1", Port: daemon.Port(), MaxFileSize: 1 << 20})[inject.ServiceConf]))
+	folder := filepath.Join(dir, "releases")
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	infected := filepath.Join(folder, "upload")
+	write(t, infected, corpus.EICAR())
+	for name, target := range map[string]string{"to a file": infected, "to a folder": folder} {
+		link := filepath.Join(dir, name)
+		if err := os.Symlink(target, link); err != nil {
+			t.Fatal(err)
+		}
+		if out, exit := clamdscan(t, conf, link); exit != 1 {
+			t.Errorf("a link %s: got exit status %d and %q, want 1", name, exit, out)
+		}
+	}
+}
+
 // throughSidecar scans with the sidecar's default limits.
 func throughSidecar(t *testing.T, conf string, body []byte) (scanned error) {
 	t.Helper()

@@ -135,6 +135,9 @@ TCPAddr {{ index . 1 }}
 # This has to be more, for clamdscan cuts off what is longer than this, and
 # calls a file OK of which it has sent a part.
 StreamMaxLength 4095M
+# And without these it calls a symbolic link OK and does not look behind it.
+FollowFileSymlinks yes
+FollowDirectorySymlinks yes
 {{- end }}
 
 {{/* The webhook's configuration file (docs/webhook.md). */}}
