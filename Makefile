@@ -8,10 +8,10 @@ FUZZTIME ?= 5m
 # The tools of test/tools and test/helm/docs, built once for each of their versions and each Go.
 TOOLS := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/clamav-sidecar/bin/$(shell { go version; cat test/tools/go.mod test/helm/docs/go.mod; } | cksum | cut -d' ' -f1)
 
-.PHONY: help run test clients bench bench-webhook cluster cluster-down lint build manifests images push product-images fuzz vuln clamav clean
+.PHONY: help run test clients bench bench-webhook cluster cluster-down e2e lint build manifests images push product-images fuzz vuln clamav clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 
 run: clamav ## show a Deployment before and after injection, start clamd and the sidecar here, scan files, until Ctrl-C
 	go build -o bin/demo ./test/demo
@@ -40,6 +40,9 @@ cluster: ## make a Kubernetes cluster of three nodes with kind, whether a regist
 
 cluster-down: ## remove that cluster, and stop the Docker engine if it was started for it
 	test/kind/down.sh
+
+e2e: cluster images ## try the whole system on that cluster: chart, webhook, sidecar, clamd, freshclam
+	test/e2e/run.sh
 
 lint: $(TOOLS)/golangci-lint ## gofmt, go vet and golangci-lint (built on first use, which takes minutes)
 	@files=$$(gofmt -l .); [ -z "$$files" ] || { echo "not formatted, run gofmt -w on:" $$files >&2; exit 1; }
