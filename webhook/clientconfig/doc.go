@@ -14,15 +14,18 @@
 // deleted with the label on is made again; one that is deleted while no replica
 // leads, at the next injection in its namespace.)
 //
-// When the name in the settings changes, ConfigMaps of the old name are left as
-// they are, because pods that run have them mounted: nobody updates or deletes
-// them from then on. Keeping turned off leaves what there is in the same way.
+// The cache is of one name ([ByObject]), so another one wants a restart.
+// ConfigMaps of the old name are then left as they are, because pods that run
+// have them mounted: nobody updates or deletes them from then on. Keeping turned off
+// leaves what there is in the same way.
 //
 // Rights that it needs, all on configmaps of the core group:
 //
-//	list, watch    every namespace: the cache, which asks for render.Label only
 //	get            every namespace, any name: Ensure and Missing look at what the cache does not hold
-//	create, patch  every namespace; may be limited to the name in the settings with resourceNames: server-side apply
+//	list, watch    every namespace: the cache
+//	create, patch  every namespace: server-side apply
+//
+// All but get may be limited to the name in the settings, with resourceNames.
 //
 // It reads no namespaces: that one is terminating or gone shows in the API
 // server's answer to the apply.
